@@ -1,0 +1,105 @@
+"""`ModelSpec`: what a deployable model says about itself, stored as JSON in its ONNX metadata."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from rt_seg.errors import ModelError
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "rt_seg.spec"
+INPUT_NAME = "frames"
+OUTPUT_NAME = "probability"
+CORE_INPUT = "core/input"
+CORE_OUTPUT = "core/probability"
+
+Interpolation = Literal["linear", "supersampled"]
+Precision = Literal["f32", "int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """All that is needed to feed a model and to read its answer.
+
+    Attributes:
+        name: Short name of the model, for people.
+        width: Width of the input tensor in pixels.
+        height: Height of the input tensor in pixels.
+        resize: How a picture becomes a tensor: ``stretch`` (both axes scaled on their own).
+        interpolation: See `rt_seg.engines.resize`.
+        threshold: Probability (0-1) from which a pixel counts as polyp.
+        class_names: Names of the foreground classes; today one, ``polyp``.
+        precision: Number format of the file's weights: ``f32``, or ``int8`` with Q/DQ nodes inside.
+        training_data: What it was trained on, in one line.
+        split: Which split of it, in one line.
+        quality: Measured figures by name, such as ``{"kvasir_official_test_mdice": 0.91}``.
+        licence: Licence or terms of use of the weights.
+        source_commit: Commit of rt-seg that trained it.
+        schema_version: Version of this record; another one is refused.
+    """
+
+    name: str
+    width: int
+    height: int
+    threshold: float = 0.5
+    resize: Literal["stretch"] = "stretch"
+    interpolation: Interpolation = "supersampled"
+    class_names: tuple[str, ...] = ("polyp",)
+    precision: Precision = "f32"
+    training_data: str = "unknown"
+    split: str = "unknown"
+    quality: Mapping[str, float] = field(default_factory=dict[str, float])
+    licence: str = "unknown"
+    source_commit: str = "unknown"
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        """Check the values, so that a spec that exists is a spec that works.
+
+        Raises:
+            ModelError: A value is outside what the contract allows.
+        """
+        if self.schema_version != SCHEMA_VERSION:
+            raise ModelError(
+                f"model spec has schema version {self.schema_version}, this rt-seg reads {SCHEMA_VERSION}; "
+                "export the model again with this version"
+            )
+        if self.width < 1 or self.height < 1:
+            raise ModelError(f"model spec says input size {self.width}x{self.height}; both must be at least 1")
+        if not 0.0 < self.threshold < 1.0:
+            raise ModelError(f"model spec says threshold {self.threshold}; it must lie between 0 and 1")
+        for name, allowed in (("resize", ("stretch",)), ("interpolation", get_args(Interpolation)),
+                              ("precision", get_args(Precision))):
+            if getattr(self, name) not in allowed:
+                raise ModelError(f"model spec says {name} {getattr(self, name)!r}; known are {', '.join(allowed)}")
+
+    def to_json(self) -> str:
+        """Serialise for ``metadata_props["rt_seg.spec"]``; `from_json` reads it back equal."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, origin: str = "the model") -> "ModelSpec":
+        """Read what `to_json` wrote; keys this version does not know are refused with the schema version.
+
+        Args:
+            text: The JSON.
+            origin: File name for messages.
+
+        Raises:
+            ModelError: Not JSON, an unknown or missing key, or a value outside the contract.
+        """
+        try:
+            values: Any = json.loads(text)
+        except json.JSONDecodeError as exc:
+            raise ModelError(f"{origin}: its rt_seg.spec is not JSON ({exc}); export it again with rt-seg export") from exc
+        known = {item.name for item in fields(cls)}
+        if not isinstance(values, dict) or not {"name", "width", "height", "schema_version"} <= values.keys() <= known:
+            raise ModelError(f"{origin}: its rt_seg.spec does not hold the fields of a model spec; export it again")
+        values["class_names"] = tuple(values.get("class_names", ("polyp",)))
+        try:
+            return cls(**values)
+        except TypeError as exc:
+            raise ModelError(f"{origin}: its rt_seg.spec has a value of a wrong type ({exc}); export it again") from exc
+        except ModelError as exc:
+            raise ModelError(f"{origin}: {exc}") from exc

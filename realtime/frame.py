@@ -1,0 +1,126 @@
+"""The data that flows: `Frame` -> `Prepared` -> `Segmentation` -> `Rendered`. All frozen; units are in the names."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from rt_seg.engines.geometry import Box, Geometry
+
+UInt8Array = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        index: Position in the delivered stream, from 0, without gaps as the source delivers it.
+        pts_seconds: Stream time in seconds, never decreasing.
+        captured_ns: `time.perf_counter_ns` when the picture was complete in memory.
+        image: uint8 ``[H, W, 3]``, BGR, upright. Never written to.
+    """
+
+    index: int
+    pts_seconds: float
+    captured_ns: int
+    image: UInt8Array = field(repr=False)
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.image.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When a stage worked on a frame, in `time.perf_counter_ns`."""
+
+    start_ns: int
+    end_ns: int
+
+    @property
+    def milliseconds(self) -> float:
+        """How long it worked."""
+        return (self.end_ns - self.start_ns) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A frame with what the engine eats.
+
+    Attributes:
+        frame: The frame.
+        tensor: uint8 ``[h, w, 3]``, BGR, C-contiguous, of the model's size.
+        geometry: Where the tensor's pixels lie in the frame.
+        spans: When each stage so far worked on it, by stage name.
+    """
+
+    frame: Frame
+    tensor: UInt8Array = field(repr=False)
+    geometry: Geometry
+    spans: dict[str, Span]
+
+
+@dataclass(frozen=True, slots=True)
+class Polyp:
+    """One connected region of the mask.
+
+    Attributes:
+        box: In frame pixels.
+        area_px: Pixels of the frame inside the region.
+        area_fraction: The same as a share (0-1) of the whole frame.
+        confidence: Mean probability (0-1) over the region.
+        track_id: Number of the sighting it belongs to, or None without tracking.
+    """
+
+    box: Box
+    area_px: int
+    area_fraction: float
+    confidence: float
+    track_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """What the engine saw in a frame.
+
+    Attributes:
+        frame: The frame.
+        probability: uint8 ``[h, w]`` of the model's size, 255 = certain.
+        geometry: Where its pixels lie in the frame.
+        threshold: uint8 value from which a pixel counts as polyp.
+        polyps: The regions at that threshold, largest first.
+        spans: When each stage so far worked on it, by stage name.
+    """
+
+    frame: Frame
+    probability: UInt8Array = field(repr=False)
+    geometry: Geometry
+    threshold: int
+    polyps: tuple[Polyp, ...]
+    spans: dict[str, Span]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A picture ready to be shown or written.
+
+    Attributes:
+        frame: The frame that is shown.
+        image: uint8 ``[H, W, 3]``, BGR: the one copy of the frame's picture, with the overlay. Read-only to sinks.
+        segmentation: Where its mask comes from; the frame in it may be an older one.
+        spans: When each stage worked on it, by stage name.
+        rendered_ns: `time.perf_counter_ns` when the picture was complete.
+    """
+
+    frame: Frame
+    image: UInt8Array = field(repr=False)
+    segmentation: Segmentation
+    spans: dict[str, Span]
+    rendered_ns: int

@@ -1,0 +1,1 @@
+"""rt-seg: real-time polyp segmentation for colonoscopy video."""

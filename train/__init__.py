@@ -1,0 +1,1 @@
+"""Images and masks -> Keras model -> deployable ONNX. Never imports realtime."""
