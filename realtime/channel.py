@@ -64,11 +64,11 @@ class Channel(Generic[T]):
                 self._changed.wait_for(lambda: self._closed or len(self._items) < self.capacity)
             if self._closed:
                 raise ChannelClosed
+            self._occupancy_sum += len(self._items)
+            self._puts += 1
             if len(self._items) >= self.capacity:
                 self._items.popleft()
                 self._dropped += 1
-            self._occupancy_sum += len(self._items)
-            self._puts += 1
             self._items.append(item)
             self._changed.notify_all()
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -74,7 +75,7 @@ class ChannelModel(RuleBasedStateMachine):
 
 def test_latest_keeps_the_newest_and_counts_the_rest() -> None:
     """With LATEST any sequence of puts and gets matches a list that loses its oldest item when full."""
-    run_state_machine_as_test(ChannelModel)  # type: ignore[no-untyped-call]  # hypothesis leaves it unannotated
+    run_state_machine_as_test(ChannelModel)
 
 
 def test_close_lets_waiting_items_out_then_ends() -> None:
@@ -129,7 +130,12 @@ def test_close_frees_every_waiting_consumer() -> None:
 def test_several_producers_and_consumers_lose_nothing() -> None:
     """With several threads on both ends each item still arrives exactly once."""
     channel: Channel[int] = Channel(2)
-    producers = [in_thread(lambda base=base: [channel.put(base + i) for i in range(100)]) for base in (0, 1000, 2000)]
+
+    def produce(base: int) -> None:
+        for item in range(base, base + 100):
+            channel.put(item)
+
+    producers = [in_thread(partial(produce, base)) for base in (0, 1000, 2000)]
     consumers = [in_thread(lambda: list(channel)) for _ in range(3)]
     for thread, _ in producers:
         thread.join(10)
