@@ -43,6 +43,7 @@ class Pipeline:
         segment: Infers; called by `parallel_calls` threads at once.
         render: Draws; called by one thread.
         sinks: Where frames go; each gets a thread, and is closed by it.
+        statistics: Where it counts; a new one by default.
         parallel_calls: Inferences in flight.
         policy: EVERY for files, LATEST for live sources: then recordings that cannot follow lose frames, too.
     """
@@ -55,10 +56,11 @@ class Pipeline:
         render: Callable[[Segmentation], Rendered],
         sinks: Sequence[Sink],
         *,
+        statistics: Statistics | None = None,
         parallel_calls: int = 1,
         policy: Policy = Policy.EVERY,
     ) -> None:
-        self.statistics = Statistics()
+        self.statistics = statistics or Statistics()
         self.frames_in = 0
         self.error: BaseException | None = None
         self._source = source
@@ -73,7 +75,7 @@ class Pipeline:
         self._pending: set[Future[Segmentation]] = set()
         self._lock = threading.Lock()
         self._stop_at: float | None = None
-        self._abandoned = False
+        self._abandoned_at: float | None = None
         self._capture_thread = self._thread("capture", self._run_capture)
         self._worker_threads = [self._thread(f"infer-{i}", self._run_worker) for i in range(parallel_calls)]
         self._ending_threads = [self._thread("render", self._run_render)]
@@ -106,12 +108,12 @@ class Pipeline:
         deadline = None if timeout is None else time.monotonic() + timeout
         while any(thread.is_alive() for thread in self._ending_threads):
             now = time.monotonic()
+            if self._abandoned_at is not None and now > self._abandoned_at + GRACE_SECONDS:
+                stuck = ", ".join(t.name.removeprefix("rt-seg ") for t in self._ending_threads if t.is_alive())
+                self._record_error(OutputError(f"{stuck} did not finish in time; its file may miss its end"))
+                return True
             if self._stop_at is not None and now > self._stop_at + GRACE_SECONDS:
                 self._abandon()
-                if now > self._stop_at + 2 * GRACE_SECONDS:
-                    stuck = ", ".join(t.name.removeprefix("rt-seg ") for t in self._ending_threads if t.is_alive())
-                    self._record_error(OutputError(f"{stuck} did not finish in time; its file may miss its end"))
-                    return True
             if deadline is not None and now >= deadline:
                 return False
             self._join_one(0.1 if deadline is None else min(0.1, deadline - now))
@@ -240,6 +242,7 @@ class Pipeline:
         if not self._outlets:
             self._count_delay(rendered)
         self.statistics.shown.add(rendered.rendered_ns)
+        self.statistics.with_polyps += bool(rendered.segmentation.polyps)
         for stage in ("preprocess", "infer", "overlay"):
             span = rendered.spans[stage]
             self.statistics.add_stage(stage, span.end_ns - span.start_ns)
@@ -276,9 +279,9 @@ class Pipeline:
 
     def _abandon(self) -> None:
         """Let everything that still waits for a hung thread go on without it."""
-        if self._abandoned:
+        if self._abandoned_at is not None:
             return
-        self._abandoned = True
+        self._abandoned_at = time.monotonic()
         if self._capture_thread.is_alive():
             self._frames.close(SourceInterrupted("the source did not answer within a second of being asked to stop; it was left"))
         with self._lock:

@@ -91,7 +91,7 @@ class Rate:
 
 
 class Statistics:
-    """All that a stream measures of itself: stage times, delays, rate. Thread-safe."""
+    """All that a stream measures of itself: stage times, delays, rate. Thread-safe; `with_polyps` has one writer."""
 
     def __init__(self) -> None:
         self._stages: dict[str, Distribution] = {}
@@ -99,6 +99,7 @@ class Statistics:
         self.video_delay = Distribution()
         self.annotation_delay = Distribution()
         self.shown = Rate()
+        self.with_polyps = 0
 
     def add_stage(self, name: str, nanoseconds: int) -> None:
         """Count one frame's time in a stage."""

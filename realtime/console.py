@@ -1,0 +1,120 @@
+"""What a person sees while a stream runs and at its end. All of it goes to standard error but the summary."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from rt_seg.engines.engine import EngineInfo
+
+from .pipeline import Pipeline
+from .sources.source import SourceInfo
+from .statistics import Percentiles
+from .summary import Summary
+
+_STAGE_TITLES = {
+    "capture": "capture (decode)",
+    "preprocess": "preprocess",
+    "infer": "infer",
+    "overlay": "overlay",
+    "record": "record (encode)",
+    "results": "results",
+    "masks": "masks",
+}
+
+
+class _RateColumn(ProgressColumn):
+    """Frames a second, as the pipeline measures it."""
+
+    def render(self, task: Task) -> Text:
+        """The figure, right-aligned."""
+        rate: float | None = task.fields["rate"]
+        return Text(f"{rate:6.1f} fps" if rate else "     - fps", style="cyan")
+
+
+class Console:
+    """Progress while it runs (only on a terminal) and the closing summary. Not thread-safe; a context manager."""
+
+    def __init__(self) -> None:
+        self._errors = RichConsole(stderr=True, highlight=False)
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def note(self, line: str) -> None:
+        """Say one line."""
+        self._errors.print(line, markup=False, soft_wrap=True)
+
+    def begin(self, source: SourceInfo, engine: EngineInfo) -> None:
+        """Say what runs on what, and start the progress bar (files) or status line (live)."""
+        rate = f", {source.fps:.4g} fps" if source.fps else ""
+        self.note(f"source  {source.name}: {source.width}x{source.height}{rate}")
+        self.note(f"engine  {engine.backend} {engine.precision} on {engine.device}")
+        for line in engine.notes:
+            self.note(f"        {line}")
+        if not self._errors.is_terminal:
+            return
+        columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.completed} frames")]
+        if source.frame_count is not None and not source.live:
+            columns = [BarColumn(), TextColumn("{task.completed}/{task.total} frames"), TimeRemainingColumn()]
+        self._progress = Progress(*columns, _RateColumn(), TextColumn("{task.fields[status]}"), console=self._errors, transient=True)
+        self._task = self._progress.add_task("stream", total=source.frame_count, rate=None, status="")
+        self._progress.start()
+
+    def update(self, pipeline: Pipeline) -> None:
+        """Show how far it is."""
+        if self._progress is None or self._task is None:
+            return
+        lost = sum(pipeline.dropped.values())
+        self._progress.update(
+            self._task,
+            completed=pipeline.frames_out,
+            rate=pipeline.statistics.shown.per_second,
+            status=f"{lost} dropped" if lost else "",
+        )
+
+    def print_summary(self, summary: Summary) -> None:
+        """Print the closing summary to standard output."""
+        console = RichConsole(file=sys.stdout, highlight=False)
+        rate = f" at {summary.fps:.1f} fps" if summary.fps else ""
+        counts = f"{summary.frames_in} frames in, {summary.frames_out} out{rate}, {summary.frames_with_polyps} with a polyp"
+        console.print(counts, soft_wrap=True)
+        for cause, count in summary.dropped.items():
+            console.print(f"dropped before {cause}: {count}", soft_wrap=True)
+        if summary.frames_out:
+            console.print(_times_table(summary))
+        for name, path in summary.outputs.items():
+            console.print(f"{name}: {path}", markup=False, soft_wrap=True)
+        if not summary.outputs and summary.ended_by == "end":
+            console.print("nothing was written; add -o overlay.mp4 to keep the overlay", soft_wrap=True)
+
+
+def _times_table(summary: Summary) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("ms a frame")
+    for heading in ("p50", "p90", "p99", "max"):
+        table.add_column(heading, justify="right")
+    rows = {_STAGE_TITLES.get(name, name): stage for name, stage in summary.stages.items()}
+    rows |= {"video delay": summary.video_delay, "annotation delay": summary.annotation_delay}
+    for title, percentiles in rows.items():
+        table.add_row(title, *_cells(percentiles))
+    return table
+
+
+def _cells(percentiles: Percentiles) -> list[str]:
+    # a dash where there were too few frames to say
+    return ["-" if value is None else f"{value:.2f}" for value in percentiles.as_dict().values()]
+
+

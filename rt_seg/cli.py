@@ -1,0 +1,54 @@
+"""The command line: one command a job, each defined in its room."""
+
+import sys
+from importlib.metadata import version as installed_version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from rt_seg.errors import RtSegError
+from rt_seg.realtime.command import stream
+
+
+class _Group(TyperGroup):
+    """Turns rt-seg's errors into one line and an exit code."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Run the command; see `TyperGroup.invoke`."""
+        try:
+            return super().invoke(ctx)
+        except RtSegError as exc:
+            if ctx.params.get("debug"):
+                raise
+            message = " ".join(str(exc).split())
+            sys.stderr.write(f"rt-seg: {message}\n")
+            raise typer.Exit(exc.exit_code) from exc
+
+
+app = typer.Typer(
+    name="rt-seg",
+    cls=_Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # a traceback is for developers, and theirs is Python's own
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"rt-seg {installed_version('rt-seg')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Real-time polyp segmentation for colonoscopy video. For research and engineering, not a medical device."""
+
+
+app.command()(stream)
