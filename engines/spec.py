@@ -13,9 +13,22 @@ INPUT_NAME = "frames"
 OUTPUT_NAME = "probability"
 CORE_INPUT = "core/input"
 CORE_OUTPUT = "core/probability"
+BF16_GATE = "bf16_mdice_drop"
+INT8_GATE = "int8_mdice_drop"
+MAX_MDICE_DROP = 0.005
 
 Interpolation = Literal["linear", "supersampled"]
 Precision = Literal["f32", "int8"]
+
+# what JSON may hold for each field; those not named here are text
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "width": int,
+    "height": int,
+    "schema_version": int,
+    "threshold": (int, float),
+    "class_names": tuple,
+    "quality": Mapping,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +46,14 @@ class ModelSpec:
         precision: Number format of the file's weights: ``f32``, or ``int8`` with Q/DQ nodes inside.
         training_data: What it was trained on, in one line.
         split: Which split of it, in one line.
-        quality: Measured figures by name, such as ``{"kvasir_official_test_mdice": 0.91}``.
+        quality: Measured figures by name, such as ``{"kvasir_official_test_mdice": 0.91}``. `load_engine` reads two of
+            them, the accuracy gates, each "mDice of the f32 file in f32 minus mDice of what is named", on the official
+            test images: ``bf16_mdice_drop`` in an f32 file (the same file run in bf16), ``int8_mdice_drop`` in an int8
+            file. A faster precision is chosen by itself only where its figure is there and at most `MAX_MDICE_DROP`.
         licence: Licence or terms of use of the weights.
         source_commit: Commit of rt-seg that trained it.
+        source_sha256: In an int8 file, the SHA-256 (hexadecimal) of the f32 file it was quantised from, so that an int8
+            file left over from an older training is never run in place of its neighbour; empty in an f32 file.
         schema_version: Version of this record; another one is refused.
     """
 
@@ -52,14 +70,16 @@ class ModelSpec:
     quality: Mapping[str, float] = field(default_factory=dict[str, float])
     licence: str = "unknown"
     source_commit: str = "unknown"
+    source_sha256: str = ""
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
         """Check the values, so that a spec that exists is a spec that works.
 
         Raises:
-            ModelError: A value is outside what the contract allows.
+            ModelError: A value is of a wrong type or outside what the contract allows.
         """
+        self._check_types()
         if self.schema_version != SCHEMA_VERSION:
             raise ModelError(
                 f"model spec has schema version {self.schema_version}, this rt-seg reads {SCHEMA_VERSION}; "
@@ -73,6 +93,15 @@ class ModelSpec:
                               ("precision", get_args(Precision))):
             if getattr(self, name) not in allowed:
                 raise ModelError(f"model spec says {name} {getattr(self, name)!r}; known are {', '.join(allowed)}")
+
+    def _check_types(self) -> None:
+        wrong = [f.name for f in fields(self) if not isinstance(getattr(self, f.name), _KINDS.get(f.name, str))]
+        if not wrong and not all(isinstance(name, str) for name in self.class_names):
+            wrong.append("class_names")
+        if not wrong and not all(isinstance(figure, int | float) for figure in self.quality.values()):
+            wrong.append("quality")
+        if wrong:
+            raise ModelError(f"model spec has a value of a wrong type in {', '.join(wrong)}; export the model again")
 
     def to_json(self) -> str:
         """Serialise for ``metadata_props["rt_seg.spec"]``; `from_json` reads it back equal."""
@@ -96,8 +125,8 @@ class ModelSpec:
         known = {item.name for item in fields(cls)}
         if not isinstance(values, dict) or not {"name", "width", "height", "schema_version"} <= values.keys() <= known:
             raise ModelError(f"{origin}: its rt_seg.spec does not hold the fields of a model spec; export it again")
-        values["class_names"] = tuple(values.get("class_names", ("polyp",)))
         try:
+            values["class_names"] = tuple(values.get("class_names", ("polyp",)))
             return cls(**values)
         except TypeError as exc:
             raise ModelError(f"{origin}: its rt_seg.spec has a value of a wrong type ({exc}); export it again") from exc
