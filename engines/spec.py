@@ -1,7 +1,7 @@
 """`ModelSpec`: what a deployable model says about itself, stored as JSON in its ONNX metadata."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -31,6 +31,10 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
+def _all_of(values: Iterable[object], kind: type | tuple[type, ...]) -> bool:
+    return all(isinstance(value, kind) for value in values)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """All that is needed to feed a model and to read its answer.
@@ -46,14 +50,16 @@ class ModelSpec:
         precision: Number format of the file's weights: ``f32``, or ``int8`` with Q/DQ nodes inside.
         training_data: What it was trained on, in one line.
         split: Which split of it, in one line.
-        quality: Measured figures by name, such as ``{"kvasir_official_test_mdice": 0.91}``. `load_engine` reads two of
-            them, the accuracy gates, each "mDice of the f32 file in f32 minus mDice of what is named", on the official
-            test images: ``bf16_mdice_drop`` in an f32 file (the same file run in bf16), ``int8_mdice_drop`` in an int8
-            file. A faster precision is chosen by itself only where its figure is there and at most `MAX_MDICE_DROP`.
+        quality: Measured figures by name, such as ``{"kvasir_official_test_mdice": 0.91}``. `load_engine`
+            reads two of them, the accuracy gates, each "mDice of the f32 file in f32 minus mDice of what is
+            named" on the official test images: ``bf16_mdice_drop`` in an f32 file (the same file run in
+            bf16), ``int8_mdice_drop`` in an int8 file. A faster precision is chosen by itself only where
+            its figure is there and at most `MAX_MDICE_DROP`.
         licence: Licence or terms of use of the weights.
         source_commit: Commit of rt-seg that trained it.
-        source_sha256: In an int8 file, the SHA-256 (hexadecimal) of the f32 file it was quantised from, so that an int8
-            file left over from an older training is never run in place of its neighbour; empty in an f32 file.
+        source_sha256: In an int8 file, the SHA-256 (hexadecimal) of the f32 file it was quantised from, so
+            that an int8 file left over from an older training never runs in place of its neighbour; empty
+            in an f32 file.
         schema_version: Version of this record; another one is refused.
     """
 
@@ -81,27 +87,30 @@ class ModelSpec:
         """
         self._check_types()
         if self.schema_version != SCHEMA_VERSION:
-            raise ModelError(
-                f"model spec has schema version {self.schema_version}, this rt-seg reads {SCHEMA_VERSION}; "
-                "export the model again with this version"
-            )
+            self._refuse_version(self.schema_version)
         if self.width < 1 or self.height < 1:
-            raise ModelError(f"model spec says input size {self.width}x{self.height}; both must be at least 1")
+            raise ModelError(f"model spec says input size {self.width}x{self.height}; it is at least 1x1")
         if not 0.0 < self.threshold < 1.0:
             raise ModelError(f"model spec says threshold {self.threshold}; it must lie between 0 and 1")
-        for name, allowed in (("resize", ("stretch",)), ("interpolation", get_args(Interpolation)),
-                              ("precision", get_args(Precision))):
+        for name, allowed in (
+            ("resize", ("stretch",)),
+            ("interpolation", get_args(Interpolation)),
+            ("precision", get_args(Precision)),
+        ):
             if getattr(self, name) not in allowed:
-                raise ModelError(f"model spec says {name} {getattr(self, name)!r}; known are {', '.join(allowed)}")
+                raise ModelError(
+                    f"model spec says {name} {getattr(self, name)!r}; known are {', '.join(allowed)}"
+                )
 
     def _check_types(self) -> None:
-        wrong = [f.name for f in fields(self) if not isinstance(getattr(self, f.name), _KINDS.get(f.name, str))]
-        if not wrong and not all(isinstance(name, str) for name in self.class_names):
+        kinds = {item.name: _KINDS.get(item.name, str) for item in fields(self)}
+        wrong = [name for name, kind in kinds.items() if not isinstance(getattr(self, name), kind)]
+        if not wrong and not _all_of(self.class_names, str):
             wrong.append("class_names")
-        if not wrong and not all(isinstance(figure, int | float) for figure in self.quality.values()):
+        if not wrong and not _all_of(self.quality.values(), (int, float)):
             wrong.append("quality")
         if wrong:
-            raise ModelError(f"model spec has a value of a wrong type in {', '.join(wrong)}; export the model again")
+            raise ModelError(f"model spec has a wrong type in {', '.join(wrong)}; export the model again")
 
     def to_json(self) -> str:
         """Serialise for ``metadata_props["rt_seg.spec"]``; `from_json` reads it back equal."""
@@ -109,26 +118,42 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str, origin: str = "the model") -> "ModelSpec":
-        """Read what `to_json` wrote; keys this version does not know are refused with the schema version.
+        """Read what `to_json` wrote.
 
         Args:
             text: The JSON.
             origin: File name for messages.
 
         Raises:
-            ModelError: Not JSON, an unknown or missing key, or a value outside the contract.
+            ModelError: Not JSON, another schema version, an unknown or missing key, or a value outside the
+                contract.
         """
         try:
-            values: Any = json.loads(text)
-        except json.JSONDecodeError as exc:
-            raise ModelError(f"{origin}: its rt_seg.spec is not JSON ({exc}); export it again with rt-seg export") from exc
-        known = {item.name for item in fields(cls)}
-        if not isinstance(values, dict) or not {"name", "width", "height", "schema_version"} <= values.keys() <= known:
-            raise ModelError(f"{origin}: its rt_seg.spec does not hold the fields of a model spec; export it again")
-        try:
-            values["class_names"] = tuple(values.get("class_names", ("polyp",)))
+            values = cls._fields_from(json.loads(text))
             return cls(**values)
-        except TypeError as exc:
-            raise ModelError(f"{origin}: its rt_seg.spec has a value of a wrong type ({exc}); export it again") from exc
+        except json.JSONDecodeError as exc:
+            raise ModelError(f"{origin}: its {METADATA_KEY} is not JSON ({exc}); export it again") from exc
+        except (KeyError, TypeError, ValueError) as exc:
+            raise ModelError(
+                f"{origin}: its {METADATA_KEY} is no model spec ({exc}); export it again"
+            ) from exc
         except ModelError as exc:
             raise ModelError(f"{origin}: {exc}") from exc
+
+    @classmethod
+    def _fields_from(cls, values: Any) -> dict[str, Any]:
+        """What JSON held as arguments of the constructor; the version comes first, as it governs the rest."""
+        if values["schema_version"] != SCHEMA_VERSION:
+            cls._refuse_version(values["schema_version"])
+        missing = {"name", "width", "height"} - values.keys()
+        unknown = values.keys() - {item.name for item in fields(cls)}
+        if missing or unknown:
+            raise ValueError(f"missing: {sorted(missing)}, unknown: {sorted(unknown)}")
+        return {**values, "class_names": tuple(values.get("class_names", ("polyp",)))}
+
+    @staticmethod
+    def _refuse_version(version: object) -> None:
+        raise ModelError(
+            f"model spec has schema version {version}, this rt-seg reads {SCHEMA_VERSION}; "
+            "export the model again with this version"
+        )
