@@ -1,1 +1,23 @@
-"""A model as something that runs: the contract, resize and geometry, mask metrics, backends. Knows nothing of video or Keras."""
+"""A model as something that runs: contract, resize and geometry, mask metrics, backends.
+
+Knows nothing of video or Keras. Importing it imports no backend: `load_engine` does, when it is asked for one.
+"""
+
+from .engine import CallableEngine, Engine, EngineInfo
+from .geometry import Box, Geometry
+from .load import PrecisionChoice, load_engine
+from .resize import resize_image, resize_mask
+from .spec import ModelSpec
+
+__all__ = [
+    "Box",
+    "CallableEngine",
+    "Engine",
+    "EngineInfo",
+    "Geometry",
+    "ModelSpec",
+    "PrecisionChoice",
+    "load_engine",
+    "resize_image",
+    "resize_mask",
+]

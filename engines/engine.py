@@ -52,7 +52,8 @@ class Engine(Protocol):
         """Segment a batch.
 
         Args:
-            frames: uint8 ``[N, height, width, 3]``, BGR, of the spec's size, C-contiguous. It is read only during the call.
+            frames: uint8 ``[N, height, width, 3]``, BGR, of the spec's size, C-contiguous; read only
+                during the call.
 
         Returns:
             uint8 ``[N, height, width]``, 255 = certain. The caller owns it: no later call writes to it.
@@ -114,9 +115,8 @@ class CallableEngine:
         check_frames(frames, self.spec)
         probability = self._function(frames)
         if probability.dtype != np.uint8 or probability.shape != frames.shape[:3]:
-            raise EngineError(
-                f"the engine returned {probability.dtype} {list(probability.shape)}, expected uint8 {list(frames.shape[:3])}"
-            )
+            found, expected = list(probability.shape), list(frames.shape[:3])
+            raise EngineError(f"the engine returned {probability.dtype} {found}, expected uint8 {expected}")
         return probability
 
     def close(self) -> None:

@@ -9,7 +9,9 @@ from rt_seg.engines.spec import Interpolation
 UInt8Array = npt.NDArray[np.uint8]
 
 
-def resize_image(image: UInt8Array, width: int, height: int, interpolation: Interpolation = "supersampled") -> UInt8Array:
+def resize_image(
+    image: UInt8Array, width: int, height: int, interpolation: Interpolation = "supersampled"
+) -> UInt8Array:
     """Stretch a picture to the size of a model's input.
 
     ``supersampled`` is bilinear to twice the size, then the mean of each 2x2 block: bilinear alone skips pixels when a

@@ -98,9 +98,7 @@ class ModelSpec:
             ("precision", get_args(Precision)),
         ):
             if getattr(self, name) not in allowed:
-                raise ModelError(
-                    f"model spec says {name} {getattr(self, name)!r}; known are {', '.join(allowed)}"
-                )
+                raise ModelError(f"model spec says {name} {getattr(self, name)!r}; known are {', '.join(allowed)}")
 
     def _check_types(self) -> None:
         kinds = {item.name: _KINDS.get(item.name, str) for item in fields(self)}
@@ -134,9 +132,7 @@ class ModelSpec:
         except json.JSONDecodeError as exc:
             raise ModelError(f"{origin}: its {METADATA_KEY} is not JSON ({exc}); export it again") from exc
         except (KeyError, TypeError, ValueError) as exc:
-            raise ModelError(
-                f"{origin}: its {METADATA_KEY} is no model spec ({exc}); export it again"
-            ) from exc
+            raise ModelError(f"{origin}: its {METADATA_KEY} is no model spec ({exc}); export it again") from exc
         except ModelError as exc:
             raise ModelError(f"{origin}: {exc}") from exc
 
