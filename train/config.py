@@ -1,0 +1,73 @@
+"""`TrainingConfig`: every setting of a run, stored in its folder as ``config.json``."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from rt_seg.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """What a run is made of; `rt-seg train` documents the options of the same names.
+
+    Attributes:
+        data: Data folders, absolute.
+        model: Name of the network, see `models.build_model`.
+        split: List of the images to use of the folders that it names; None: all.
+        validation: List of the images to validate on, or a share (0-1) of the split's images.
+        exclude: Lists of images that are never used.
+        image_size: Side of the network's input in pixels.
+        epochs: Passes over the training images.
+        batch_size: Pictures a step.
+        loss: See `losses.loss_function`.
+        learning_rate: Its peak, after the warm-up.
+        weight_decay: Of AdamW, multiplied by the learning rate.
+        warmup_epochs: Passes until the learning rate has its peak.
+        average: Decay a step of the averaged weights, which are what is validated and kept; 0: no averaging.
+        encoder_weights: ``imagenet`` or ``none``.
+        augment: ``none``, ``light`` or ``strong``.
+        repeat_polyp_free: How often a pass holds each image without a polyp.
+        time_budget_minutes: The learning rate falls so that the run ends by then; None: `epochs` alone decide.
+        seed: Of weights, order, split and augmentation.
+    """
+
+    data: tuple[str, ...]
+    model: str
+    split: str | None = None
+    validation: str = "0.1"
+    exclude: tuple[str, ...] = ()
+    image_size: int = 256
+    epochs: int = 60
+    batch_size: int = 16
+    loss: str = "bce+dice"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_epochs: float = 1.0
+    average: float = 0.995
+    encoder_weights: str = "imagenet"
+    augment: str = "strong"
+    repeat_polyp_free: int = 1
+    time_budget_minutes: float | None = None
+    seed: int = 0
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "TrainingConfig":
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: Missing, not JSON, or with other fields.
+        """
+        try:
+            values: Any = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as exc:
+            raise DataError(f"{path}: cannot be read as the settings of a run ({exc}); is it a folder of rt-seg train?") from exc
+        if not isinstance(values, dict) or values.keys() != {item.name for item in fields(cls)}:
+            raise DataError(f"{path}: does not hold the settings of a run of this version; train anew")
+        values["data"], values["exclude"] = tuple(values["data"]), tuple(values["exclude"])
+        return cls(**values)

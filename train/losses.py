@@ -1,0 +1,59 @@
+"""Loss functions on probabilities, one value per picture."""
+
+from typing import Any, Literal
+
+import keras
+from keras import ops
+
+from rt_seg.errors import ModelError
+
+LossName = Literal["bce", "dice", "bce+dice", "focal-tversky"]
+
+
+def loss_function(name: str) -> Any:
+    """A loss by name, as Keras wants it: truth and probability ``[N, H, W, 1]`` to a value per picture ``[N]``.
+
+    Raises:
+        ModelError: An unknown name.
+    """
+    known = {"bce": _bce, "dice": _dice, "bce+dice": _bce_dice, "focal-tversky": _focal_tversky}
+    if name not in known:
+        raise ModelError(f"no loss is called {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def _bce(truth: Any, probability: Any) -> Any:
+    return ops.mean(keras.losses.binary_crossentropy(truth, probability), axis=(1, 2))
+
+
+def _dice(truth: Any, probability: Any) -> Any:
+    """Soft Dice loss of each picture (Milletari et al., 2016, without their squares).
+
+    The overlap of a picture without a polyp is always 0, so it would only add a constant: such pictures count as 0, and
+    cross-entropy is what teaches them.
+    """
+    overlap = ops.sum(truth * probability, axis=(1, 2, 3))
+    total = ops.sum(truth, axis=(1, 2, 3)) + ops.sum(probability, axis=(1, 2, 3))
+    return _where_polyp(truth, 1 - (2 * overlap + 1) / (total + 1))
+
+
+def _bce_dice(truth: Any, probability: Any) -> Any:
+    return _bce(truth, probability) + _dice(truth, probability)
+
+
+def _focal_tversky(truth: Any, probability: Any) -> Any:
+    """Focal Tversky loss (Abraham and Khan, 2019): alpha 0.7 on misses, beta 0.3 on false alarms, gamma 4/3.
+
+    Pictures without a polyp, of which it says nothing, are taught by cross-entropy.
+    """
+    hit = ops.sum(truth * probability, axis=(1, 2, 3))
+    missed = ops.sum(truth * (1 - probability), axis=(1, 2, 3))
+    false = ops.sum((1 - truth) * probability, axis=(1, 2, 3))
+    index = (hit + 1) / (hit + 0.7 * missed + 0.3 * false + 1)
+    focal = ops.power(ops.maximum(1 - index, 1e-7), 0.75)
+    has_polyp = ops.any(truth > 0.5, axis=(1, 2, 3))
+    return ops.where(has_polyp, focal, _bce(truth, probability))
+
+
+def _where_polyp(truth: Any, value: Any) -> Any:
+    return ops.where(ops.any(truth > 0.5, axis=(1, 2, 3)), value, ops.zeros_like(value))

@@ -1,0 +1,86 @@
+"""The networks: BGR pixels in, one channel of polyp probability out, both at the same size."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import keras
+from keras import layers
+
+from rt_seg.errors import ModelError
+
+from .efficientnet_lite import efficientnet_lite_features, load_imagenet_weights
+
+ModelName = Literal["unet-efficientnet-lite0", "unet-efficientnet-lite1", "unet-efficientnet-lite2"]
+EncoderWeights = Literal["imagenet", "none"]
+
+DECODER_FILTERS = (128, 64, 48, 32)
+"""Filters of the light decoder at 1/16, 1/8, 1/4 and 1/2 of the picture."""
+
+
+def build_model(name: str, image_size: int, encoder_weights: EncoderWeights = "imagenet") -> Any:
+    """Build an untrained network (its encoder may come with ImageNet weights).
+
+    Args:
+        name: One of `ModelName`.
+        image_size: Width and height in pixels, a multiple of 32.
+        encoder_weights: ``imagenet``, or ``none`` for random ones.
+
+    Returns:
+        A Keras model from ``[N, size, size, 3]``, BGR, values 0 to 255, to ``[N, size, size, 1]``, probabilities 0 to 1.
+
+    Raises:
+        ModelError: An unknown name or an impossible size.
+        MissingDependencyError: The package with the encoder's weights is not installed.
+    """
+    if name not in _BUILDERS:
+        raise ModelError(f"no model is called {name!r}; there are {', '.join(_BUILDERS)}")
+    if image_size < 32 or image_size % 32:
+        raise ModelError(f"image size {image_size} is not a multiple of 32")
+    return _BUILDERS[name](image_size, encoder_weights)
+
+
+def unet_efficientnet_lite(variant: int, image_size: int, encoder_weights: EncoderWeights) -> Any:
+    """A U-Net whose encoder is EfficientNet-Lite and whose decoder is depthwise-separable.
+
+    The decoder ends at half the size and its logits are stretched bilinearly: the last doubling costs as much as all
+    before it, and a mask's edge gains nothing by it.
+    """
+    image = keras.Input((image_size, image_size, 3), name="image")
+    *skips, x = efficientnet_lite_features(image, variant)
+    for level, (skip, filters) in enumerate(zip(reversed(skips), DECODER_FILTERS, strict=True)):
+        x = _decoder_block(x, skip, filters, f"decoder{level}")
+    logits = layers.Conv2D(1, 1, name="logits")(x)
+    logits = layers.UpSampling2D(2, interpolation="bilinear", name="logits_upsample")(logits)
+    probability = layers.Activation("sigmoid", name="probability")(logits)
+    model = keras.Model(image, probability, name=f"unet_efficientnet_lite{variant}")
+    if encoder_weights == "imagenet":
+        load_imagenet_weights(model, variant)
+    return model
+
+
+def _decoder_block(x: Any, skip: Any, filters: int, name: str) -> Any:
+    """Project, double the size, join the encoder's features, refine with two separable convolutions."""
+    x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project_conv")(x)
+    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_project_bn")(x)
+    x = layers.ReLU(name=f"{name}_project_relu")(x)
+    x = layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_upsample")(x)
+    x = layers.Concatenate(name=f"{name}_concat")([x, skip])
+    for part in ("a", "b"):
+        x = _separable(x, filters, f"{name}{part}")
+    return x
+
+
+def _separable(x: Any, filters: int, name: str) -> Any:
+    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_depthwise_conv")(x)
+    x = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_pointwise_conv")(x)
+    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_bn")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _efficientnet_builder(variant: int) -> Callable[[int, EncoderWeights], Any]:
+    return lambda image_size, encoder_weights: unet_efficientnet_lite(variant, image_size, encoder_weights)
+
+
+_BUILDERS: dict[str, Callable[[int, EncoderWeights], Any]] = {
+    f"unet-efficientnet-lite{variant}": _efficientnet_builder(variant) for variant in (0, 1, 2)
+}
