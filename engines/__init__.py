@@ -6,18 +6,23 @@ Knows nothing of video or Keras. Importing it imports no backend: `load_engine` 
 from .engine import CallableEngine, Engine, EngineInfo
 from .geometry import Box, Geometry
 from .load import PrecisionChoice, load_engine
+from .masks import Confusion, dice, iou, threshold_level
 from .resize import resize_image, resize_mask
 from .spec import ModelSpec
 
 __all__ = [
     "Box",
     "CallableEngine",
+    "Confusion",
     "Engine",
     "EngineInfo",
     "Geometry",
     "ModelSpec",
     "PrecisionChoice",
+    "dice",
+    "iou",
     "load_engine",
     "resize_image",
     "resize_mask",
+    "threshold_level",
 ]
