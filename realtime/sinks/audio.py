@@ -148,12 +148,20 @@ class _Reader:
         self._held: Packet[AudioStream] | None = None
 
     def _read(self, container: InputContainer) -> "Iterator[Packet[AudioStream]]":
+        due: int | None = None
         for packet in container.demux(self.stream):
             if packet.size == 0:  # the dummy that ends demuxing
                 continue
             if packet.pts is None:
                 packet.pts = packet.dts
-            if packet.pts is not None and self.samples(packet) + self.length(packet) > 0:
+            if packet.pts is None:
+                continue
+            begin = self.samples(packet)
+            if due is not None and begin < due - self.rate:  # the clock was set anew: videos joined end to end
+                self._origin -= Fraction(due - begin, self.rate)
+                begin = due
+            due = begin + self.length(packet)
+            if due > 0:
                 yield packet
 
     def peek(self) -> "Packet[AudioStream] | None":
