@@ -27,13 +27,13 @@ class ChannelClosed(Exception):  # noqa: N818 - an end, not an error
 class Channel(Generic[T]):
     """A bounded queue that can end, fail and be left, with one of two policies. Thread-safe for any number of threads.
 
-    The producer ends it with `close`, giving an error if it ended by one: consumers first get what is still waiting, then
-    `ChannelClosed` or that error. A consumer that gives up calls `cancel`: what waits is discarded and the next `put`
-    raises, so that no producer stays blocked in front of a consumer that failed. (`queue.Queue` has `shutdown` only from
-    Python 3.13 on.)
+    The producer ends it with `close`, giving an error if it ended by one: consumers first get what is still waiting,
+    then `ChannelClosed` or that error. A consumer that gives up calls `cancel`: what waits is discarded and the next
+    `put` raises, so that no producer stays blocked in front of a consumer that failed. (`queue.Queue` has `shutdown`
+    only from Python 3.13 on.)
 
-    How to read its statistics: `mean_occupancy` close to 0 means that the consumer waits (the stage before is the limit),
-    close to `capacity` that the producer waits (the stage behind is).
+    How to read its statistics: `mean_occupancy` close to 0 means that the consumer waits (the stage before is the
+    limit), close to `capacity` that the producer waits (the stage behind is).
 
     Args:
         capacity: Items that may wait, at least 1.

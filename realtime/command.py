@@ -16,22 +16,31 @@ def stream(
     source: Annotated[
         str,
         typer.Argument(
-            help="A video file, a folder or glob of images, a camera index, an rtsp://, http(s):// or udp:// address, or the "
-            "word demo for the clip that comes along.",
+            help="A video file, a folder or glob of images, a camera index, an rtsp://, http(s):// or udp:// address, "
+            "or the word demo for the clip that comes along.",
             show_default=False,
         ),
     ],
     engine: Annotated[
         str,
-        typer.Option(help="A deployable .onnx, a built engine, cpu for the packaged model on the CPU, or auto for the best there is."),
+        typer.Option(
+            help="A deployable .onnx, a built engine, cpu for the packaged model, or auto for the best there is."
+        ),
     ] = "auto",
     precision: Annotated[
         Literal["auto", "f32", "bf16", "int8"],
-        typer.Option(help="Arithmetic on the CPU; auto is the fastest that passed its accuracy gate and runs natively here."),
+        typer.Option(
+            help="Arithmetic on the CPU; auto is the fastest that passed its accuracy gate and runs natively here."
+        ),
     ] = "auto",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Record the overlay as H.264 MP4; an existing file is replaced.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Record the overlay as H.264 MP4; an existing file is replaced.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
     results: Annotated[
         Path | None,
@@ -52,7 +61,11 @@ def stream(
     ] = None,
     json_summary: Annotated[
         bool,
-        typer.Option("--json", help="Print the closing summary as JSON on standard output, and nothing else there.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "--json",
+            help="Print the closing summary as JSON on standard output, and nothing else there.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = False,
     overlay: Annotated[
         Literal["contour", "fill", "heatmap", "none"],
@@ -61,18 +74,24 @@ def stream(
     alpha: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Opacity of fill and heatmap.", rich_help_panel=_LOOK)
     ] = 0.4,
-    hud: Annotated[bool, typer.Option("--hud/--no-hud", help="Show state, rate and delay in a corner.", rich_help_panel=_LOOK)] = True,
+    hud: Annotated[
+        bool, typer.Option("--hud/--no-hud", help="Show state, rate and delay in a corner.", rich_help_panel=_LOOK)
+    ] = True,
     threshold: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=1.0, help="Probability from which a pixel counts as polyp; by default the model's own.",
-            rich_help_panel=_LOOK, show_default=False,
+            min=0.0,
+            max=1.0,
+            help="Probability from which a pixel counts as polyp; by default the model's own.",
+            rich_help_panel=_LOOK,
+            show_default=False,
         ),
     ] = None,
     roi: Annotated[
         str,
         typer.Option(
-            help="Part of the picture that is segmented: auto finds the endoscope's field of view, full takes all, X,Y,W,H is in pixels.",
+            help="Part of the picture that is segmented: auto finds the endoscope's field of view, full takes all, "
+            "X,Y,W,H is in pixels.",
             rich_help_panel=_INPUT,
         ),
     ] = "auto",

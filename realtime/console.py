@@ -5,7 +5,16 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -69,7 +78,9 @@ class Console:
         columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.completed} frames")]
         if source.frame_count is not None and not source.live:
             columns = [BarColumn(), TextColumn("{task.completed}/{task.total} frames"), TimeRemainingColumn()]
-        self._progress = Progress(*columns, _RateColumn(), TextColumn("{task.fields[status]}"), console=self._errors, transient=True)
+        self._progress = Progress(
+            *columns, _RateColumn(), TextColumn("{task.fields[status]}"), console=self._errors, transient=True
+        )
         self._task = self._progress.add_task("stream", total=source.frame_count, rate=None, status="")
         self._progress.start()
 
@@ -89,7 +100,9 @@ class Console:
         """Print the closing summary to standard output."""
         console = RichConsole(file=sys.stdout, highlight=False)
         rate = f" at {summary.fps:.1f} fps" if summary.fps else ""
-        counts = f"{summary.frames_in} frames in, {summary.frames_out} out{rate}, {summary.frames_with_polyps} with a polyp"
+        counts = (
+            f"{summary.frames_in} frames in, {summary.frames_out} out{rate}, {summary.frames_with_polyps} with a polyp"
+        )
         console.print(counts, soft_wrap=True)
         for cause, count in summary.dropped.items():
             console.print(f"dropped before {cause}: {count}", soft_wrap=True)
@@ -116,5 +129,3 @@ def _times_table(summary: Summary) -> Table:
 def _cells(percentiles: Percentiles) -> list[str]:
     # a dash where there were too few frames to say
     return ["-" if value is None else f"{value:.2f}" for value in percentiles.as_dict().values()]
-
-

@@ -32,7 +32,9 @@ _SINK_CAPACITY = 4
 
 
 class Pipeline:
-    """Runs one stream, once. `start`, then `wait` until it returns True; `stop` may be called from any thread or signal handler.
+    """Runs one stream, once: `start`, then `wait` until it returns True.
+
+    `stop` may be called from any thread or signal handler.
 
     The first error stops everything; frames before it reach every sink, and every sink is closed. The error stands in
     `error` afterwards. Use it as a context manager: leaving stops it and waits.
@@ -140,7 +142,7 @@ class Pipeline:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Frames lost by cause: ``infer`` were replaced by a newer one before inference, a sink's name before it took them."""
+        """Frames lost by cause: ``infer`` before inference, a sink's name before it took them; newer ones came."""
         lost = {"infer": self._frames.dropped}
         lost |= {sink.name: outlet.dropped for sink, outlet in zip(self._sinks, self._outlets, strict=True)}
         return {cause: count for cause, count in lost.items() if count}
@@ -192,7 +194,7 @@ class Pipeline:
             pass
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
             error = exc
-        # every frame taken so far has its promise queued already (both happen under the lock), so the first to leave may close
+        # each frame taken so far has its promise queued (both happen under the lock): the first to leave may close
         self._frames.cancel()
         self._promised.close(error)
 
@@ -227,7 +229,9 @@ class Pipeline:
         except ChannelClosed:
             pass
         except CancelledError:
-            error = EngineError("the engine did not answer within a second of being asked to stop; its last frames are missing")
+            error = EngineError(
+                "the engine did not answer within a second of being asked to stop; its last frames are missing"
+            )
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
             error = exc
         if error is not None:
@@ -283,7 +287,9 @@ class Pipeline:
             return
         self._abandoned_at = time.monotonic()
         if self._capture_thread.is_alive():
-            self._frames.close(SourceInterrupted("the source did not answer within a second of being asked to stop; it was left"))
+            self._frames.close(
+                SourceInterrupted("the source did not answer within a second of being asked to stop; it was left")
+            )
         with self._lock:
             pending = list(self._pending)
         for promise in pending:

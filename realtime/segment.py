@@ -3,6 +3,7 @@
 import time
 
 from rt_seg.engines.engine import Engine
+from rt_seg.engines.masks import threshold_level
 
 from .frame import Prepared, Segmentation, Span
 from .regions import find_polyps
@@ -18,9 +19,7 @@ class Segment:
 
     def __init__(self, engine: Engine, threshold: float | None = None) -> None:
         self._engine = engine
-        probability = engine.spec.threshold if threshold is None else threshold
-        # the mask is `value >= threshold` on uint8: at least 1, or all of the picture would be polyp
-        self.threshold = max(1, round(probability * 255))
+        self.threshold = threshold_level(engine.spec.threshold if threshold is None else threshold)
 
     def __call__(self, prepared: Prepared) -> Segmentation:
         """Infer one frame.

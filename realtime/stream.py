@@ -11,7 +11,7 @@ import cv2
 from rt_seg.engines.engine import Engine, EngineInfo
 from rt_seg.engines.load import PrecisionChoice, load_engine
 
-from .channel import Channel, Policy
+from .channel import Channel, ChannelClosed, Policy
 from .field_of_view import parse_roi
 from .frame import Rendered
 from .hud import Hud
@@ -136,7 +136,7 @@ def _make_sinks(settings: StreamSettings, info: SourceInfo, engine: Engine) -> l
     if settings.results is not None:
         sinks.append(ResultsSink(settings.results, results_header(info, engine.spec, engine.info)))
     if settings.masks is not None:
-        sinks.append(MasksSink(settings.masks))
+        sinks.append(MasksSink(settings.masks, info.path))
     return sinks
 
 
@@ -199,7 +199,7 @@ def _show_newest(window: Window, preview: _Preview) -> bool:
     """Show the newest picture, if there is one; False when the user ended it."""
     try:
         return window.show(preview.pictures.get(timeout=0).image)
-    except TimeoutError:
+    except (TimeoutError, ChannelClosed):
         return window.poll()
 
 

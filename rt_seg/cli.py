@@ -14,7 +14,7 @@ from rt_seg.realtime.command import stream
 class _Group(TyperGroup):
     """Turns rt-seg's errors into one line and an exit code."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command; see `TyperGroup.invoke`."""
         try:
             return super().invoke(ctx)

@@ -12,8 +12,8 @@
 
 2 is a wrong command line (typer's own), 130 and 143 an end by Ctrl-C and SIGTERM.
 
-Foreign exceptions are translated where they enter (``raise ... from exc``). Every message is one line that says what was
-wrong, in which file or device, and what to do.
+Foreign exceptions are translated where they enter (``raise ... from exc``). Every message is one line that says what
+was wrong, in which file or device, and what to do.
 """
 
 from typing import ClassVar

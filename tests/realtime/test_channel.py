@@ -3,11 +3,12 @@
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rt_seg.realtime.channel import Channel, ChannelClosed, Policy
 
@@ -73,9 +74,8 @@ class ChannelModel(RuleBasedStateMachine):
         assert self.channel.dropped == self.lost
 
 
-def test_latest_keeps_the_newest_and_counts_the_rest() -> None:
+class TestLatest(ChannelModel.TestCase):
     """With LATEST any sequence of puts and gets matches a list that loses its oldest item when full."""
-    run_state_machine_as_test(ChannelModel)
 
 
 def test_close_lets_waiting_items_out_then_ends() -> None:
@@ -143,8 +143,7 @@ def test_several_producers_and_consumers_lose_nothing() -> None:
     received: list[int] = []
     for thread, outcome in consumers:
         thread.join(10)
-        assert isinstance(outcome[0], list)
-        received.extend(outcome[0])
+        received.extend(cast("list[int]", outcome[0]))
     assert sorted(received) == [base + i for base in (0, 1000, 2000) for i in range(100)]
 
 

@@ -27,7 +27,7 @@ class ListSource:
         frames: int | None,
         *,
         error: Exception | None = None,
-        before: Callable[[int], object] = lambda index: None,
+        before: Callable[[int], object] = lambda _index: None,
     ) -> None:
         self.info = SourceInfo("list", "video", live=False, width=4, height=4)
         self.closed = threading.Event()
@@ -51,7 +51,9 @@ class ListSink:
 
     path: Path | None = None
 
-    def __init__(self, name: str = "record", *, fail_at: int | None = None, on_write: Callable[[int], object] | None = None) -> None:
+    def __init__(
+        self, name: str = "record", *, fail_at: int | None = None, on_write: Callable[[int], object] | None = None
+    ) -> None:
         self.name = name
         self.indices: list[int] = []
         self.closed = 0
@@ -83,7 +85,9 @@ def segment(prepared: Prepared) -> Segmentation:
 
 def render(segmentation: Segmentation) -> Rendered:
     """Draw nothing."""
-    return Rendered(segmentation.frame, segmentation.frame.image, segmentation, {**segmentation.spans, "overlay": Span(0, 1)}, 1)
+    return Rendered(
+        segmentation.frame, segmentation.frame.image, segmentation, {**segmentation.spans, "overlay": Span(0, 1)}, 1
+    )
 
 
 def run(pipeline: Pipeline) -> None:

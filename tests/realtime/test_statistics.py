@@ -22,7 +22,9 @@ def test_percentiles_match_numpy_within_the_histograms_precision() -> None:
     assert distribution.sum_seconds == pytest.approx(samples_ns.sum() / 1e9)
 
 
-@pytest.mark.parametrize(("count", "known"), [(19, ""), (20, "p50"), (99, "p50"), (100, "p50 p90"), (999, "p50 p90"), (1000, "p50 p90 p99")])
+@pytest.mark.parametrize(
+    ("count", "known"), [(19, ""), (20, "p50"), (99, "p50"), (100, "p50 p90"), (999, "p50 p90"), (1000, "p50 p90 p99")]
+)
 def test_a_percentile_needs_enough_samples(count: int, known: str) -> None:
     """A percentile p is None below 10 / (1 - p) samples."""
     distribution = Distribution()

@@ -1,0 +1,72 @@
+"""Clips to measure on, made from the packaged demo: no figure depends on a file that others do not have."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from rt_seg.realtime.sources.open import open_source
+
+FPS = 30
+
+
+def make_clip(path: Path, width: int, height: int, frames: int) -> Path:
+    """Write the demo, scaled and repeated, as H.264 (x264 ``veryfast``, crf 20, as a capture box would record).
+
+    Args:
+        path: The MP4 to write.
+        width: Width in pixels, even.
+        height: Height in pixels, even.
+        frames: Number of frames; the demo starts over as often as needed.
+
+    Returns:
+        The path.
+    """
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "20"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        written = 0
+        while written < frames:
+            source = open_source("demo", limit=frames - written)
+            for frame in source:
+                image = np.asarray(cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+                picture = av.VideoFrame.from_ndarray(image, format="bgr24")
+                picture.pts, picture.time_base = written, Fraction(1, FPS)
+                container.mux(stream.encode(picture))
+                written += 1
+            source.close()
+        container.mux(stream.encode())
+    return path
+
+
+def loop_clip(clip: Path, path: Path, frames: int) -> Path:
+    """Write a clip again and again into one file without encoding it anew, until it has at least `frames` frames.
+
+    Args:
+        clip: An MP4 with one video stream that starts with a keyframe.
+        path: The MP4 to write.
+        frames: Least number of frames.
+
+    Returns:
+        The path.
+    """
+    written, offset = 0, 0
+    with av.open(str(path), "w") as container:
+        with av.open(str(clip)) as first:
+            stream = container.add_stream_from_template(first.streams.video[0])
+        while written < frames:
+            end = offset
+            with av.open(str(clip)) as source:
+                for packet in source.demux(source.streams.video[0]):
+                    if packet.pts is None or packet.dts is None:
+                        continue
+                    packet.pts += offset
+                    packet.dts += offset
+                    end = max(end, packet.pts + (packet.duration or 0))
+                    packet.stream = stream
+                    container.mux(packet)
+                    written += 1
+            offset = end
+    return path
