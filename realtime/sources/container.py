@@ -1,0 +1,155 @@
+"""Opening a video container: which stream to decode, and one clear line for everything that cannot be."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.codec.context import ThreadType
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from rt_seg.errors import SourceError
+
+_MAX_PLAUSIBLE_FPS = 1000
+_DEFAULT_FRAME_SECONDS = 1 / 25
+# FFmpeg would draw a text file as a terminal's screen
+_NOT_VIDEO_FORMATS = frozenset({"tty"})
+# boxes that may stand at the top level of an MP4 or QuickTime file (ISO/IEC 14496-12, table 1)
+_MP4_BOXES = frozenset({b"ftyp", b"mdat", b"free", b"skip", b"wide", b"uuid", b"moof", b"styp", b"sidx", b"pdin"})
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a video file.
+
+    Raises:
+        SourceError: It is missing, unreadable or no video that FFmpeg knows.
+    """
+    if not path.exists():
+        raise SourceError(f"{path}: no such file; check the path")
+    if not path.is_file():
+        raise SourceError(f"{path}: not a regular file; give a video file, a folder of images, a camera or an address")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path}: the file is empty; copy or record it again")
+    try:
+        # absolute and with the protocol, so that no name is taken for an address ("a:b.mp4") or an option
+        container = av.open(f"file:{path.absolute()}", metadata_errors="replace")
+    except PermissionError as exc:
+        raise SourceError(f"{path}: no permission to read it; change the file's permissions") from exc
+    except (av.FFmpegError, OSError) as exc:
+        raise SourceError(_refusal(path, exc)) from exc
+    if container.format.name in _NOT_VIDEO_FORMATS:
+        container.close()
+        raise SourceError(f"{path}: not a video (it looks like text); give a video file")
+    return container
+
+
+def reason_of(error: BaseException | None) -> str:
+    """What a foreign error says, without the address or file name that PyAV adds (it may hold a password)."""
+    reason = getattr(error, "strerror", None) or type(error).__name__
+    return str(reason)
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    if _lacks_mp4_index(path):
+        return (
+            f"{path}: its index (the moov box) is missing: the file was cut off or its recording was not finished; "
+            "copy it again from the recorder"
+        )
+    return f"{path}: not a video that can be read ({reason_of(error)}); give a video file"
+
+
+def _lacks_mp4_index(path: Path) -> bool:
+    """Whether an MP4's top-level boxes end, or run past the file's end, without a whole ``moov``."""
+    seen = False
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            position = 0
+            while position + 8 <= size:
+                file.seek(position)
+                header = file.read(16)
+                length, kind = int.from_bytes(header[:4]), header[4:8]
+                if kind == b"moov":
+                    return position + length > size
+                if kind not in _MP4_BOXES:
+                    return seen
+                seen = True
+                length = int.from_bytes(header[8:16]) if length == 1 else length
+                if length < 8:  # 0: the box lasts to the end of the file
+                    return True
+                position += length
+    except OSError:
+        return False
+    return seen
+
+
+def pick_video(container: InputContainer, name: str) -> VideoStream:
+    """The stream to decode, with its decoder set up.
+
+    Args:
+        container: Any open container.
+        name: For messages.
+
+    Raises:
+        SourceError: There is no moving picture in it, or no decoder for it.
+    """
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+        holds = "only audio" if container.streams.audio else "no picture"
+        raise SourceError(f"{name}: it holds {holds}; give a file with a video stream")
+    # typed as always there, but None where FFmpeg has no decoder
+    if getattr(stream, "codec_context", None) is None:
+        raise SourceError(f"{name}: this FFmpeg has no decoder for its video; convert it to H.264")
+    # Slices share the work of one picture: no delay, and an error belongs to the packet just given. Frame threads cost
+    # 4 % more CPU time a frame on two cores and hold several pictures back.
+    stream.thread_type = ThreadType.SLICE
+    stream.thread_count = decoder_threads()
+    return stream
+
+
+def decoder_threads() -> int:
+    """Threads for one decoder: one on two cores, where the rest of the pipeline needs the other, up to four."""
+    return max(1, min(4, len(os.sched_getaffinity(0)) // 2))
+
+
+def mean_rate(stream: VideoStream) -> Fraction | None:
+    """Mean frames a second, or None where the container gives none or nonsense."""
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if rate and 0 < rate <= _MAX_PLAUSIBLE_FPS:
+            return rate
+    return None
+
+
+def frame_seconds(stream: VideoStream) -> float:
+    """How long a frame usually lasts."""
+    rate = mean_rate(stream)
+    return float(1 / rate) if rate else _DEFAULT_FRAME_SECONDS
+
+
+def time_base(stream: VideoStream) -> Fraction:
+    """Seconds of one tick of the stream's timestamps."""
+    return stream.time_base or Fraction(1, av.time_base)
+
+
+def start_ticks(container: InputContainer, stream: VideoStream) -> int:
+    """The container's start in ticks of the stream: what a player shows as 0.
+
+    FFmpeg keeps it in microseconds; rounded to the stream's ticks it is exact again.
+    """
+    begin: int | None = container.start_time  # None where the container has no timestamps, though typed int
+    if begin is None:
+        return stream.start_time or 0
+    return round(Fraction(begin, av.time_base) / time_base(stream))
+
+
+def estimated_frames(container: InputContainer, stream: VideoStream) -> int | None:
+    """Frames of the whole video by the header, else by duration and rate."""
+    if stream.frames:
+        return stream.frames
+    rate = mean_rate(stream)
+    duration: int | None = container.duration  # None where unknown, though typed int
+    if rate is None or duration is None:
+        return None
+    return max(round(Fraction(duration, av.time_base) * rate), 1)

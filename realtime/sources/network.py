@@ -1,0 +1,199 @@
+"""`NetworkSource`: a live stream at an address (RTSP, HTTP, UDP, RTMP, SRT), by FFmpeg."""
+
+import contextlib
+import time
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import av
+import av.error
+
+from rt_seg.errors import SourceError, SourceInterrupted
+from rt_seg.realtime.frame import Frame
+
+from .container import frame_seconds, mean_rate, pick_video, reason_of, start_ticks, time_base
+from .pixels import BgrConverter, upright_size
+from .selection import Selection
+from .source import SourceInfo
+from .timeline import Timeline
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+_TIMEOUT_SECONDS = 10.0
+_NANOSECONDS = 1_000_000_000
+# FFmpeg's protocol and format options: nothing is kept back, and the stream's head is not studied for long
+_OPTIONS = {"fflags": "nobuffer", "analyzeduration": "2000000", "probesize": "2000000"}
+_SCHEME_OPTIONS = {
+    "rtsp": {"rtsp_flags": "prefer_tcp"},
+    "rtsps": {"rtsp_flags": "prefer_tcp"},
+    "udp": {"overrun_nonfatal": "1", "fifo_size": "50000"},
+}
+# these demuxers invent timestamps at 25 frames a second: a camera's motion JPEG carries none
+_UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg"})
+# Joined midway, a decoder may draw on pictures it never saw. Streams without key frames (they refresh bit by bit) get
+# through after so many pictures.
+_KEY_FRAME_PATIENCE = 250
+
+
+def without_credentials(address: str) -> str:
+    """An address for people: no user, password, query or fragment (cameras take passwords in the query, too).
+
+    Raises:
+        SourceError: It is no address.
+    """
+    try:
+        parts = urlsplit(address)
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError as exc:
+        raise SourceError("the address has a malformed host or port; write it as scheme://host:port/path") from exc
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}{port}{parts.path}"
+
+
+class NetworkSource:
+    """A live stream. Passive and not thread-safe: one thread iterates and closes.
+
+    Opening and each read end after `timeout_seconds` without data. A damaged packet is skipped, as loss on the way is
+    usual; a lost connection is an error, the sender's end of the stream is an end.
+
+    Args:
+        address: With credentials, if it needs them.
+        selection: Which part of it; a start is not possible.
+        timeout_seconds: Longest wait for data.
+
+    Raises:
+        SourceError: The address refuses, is not there, or sends no video.
+    """
+
+    def __init__(
+        self, address: str, selection: Selection | None = None, *, timeout_seconds: float = _TIMEOUT_SECONDS
+    ) -> None:
+        self._name = without_credentials(address)
+        self._selection = selection or Selection()
+        if self._selection.start > 0:
+            raise SourceError(f"{self._name}: a live stream has no start to skip to; leave --start out")
+        self._timeout = timeout_seconds
+        self._delivered = 0
+        self._convert = BgrConverter()
+        self._first: av.VideoFrame | None = None
+        self._container = self._open(address)
+        try:
+            self._stream = pick_video(self._container, self._name)
+            self._begin()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Deliver frames as they come; see `Source.__iter__`.
+
+        Raises:
+            SourceInterrupted: The connection is lost or nothing came for the time-out.
+        """
+        while self._selection.allows(self._delivered):
+            picture = self._first or next(self._pictures, None)
+            self._first = None
+            if picture is None:
+                return
+            image = self._convert(picture)
+            captured_ns = time.perf_counter_ns()
+            seconds = self._timeline.place(self._timestamp(picture, captured_ns))
+            if self._selection.ends_before(seconds):
+                return
+            frame = Frame(self._delivered, seconds, captured_ns, image)
+            self._delivered += 1
+            yield frame
+
+    def close(self) -> None:
+        """Close the connection; a second call does nothing."""
+        self._first = None
+        self._pictures.close()
+        self._container.close()
+
+    def _open(self, address: str) -> "InputContainer":
+        scheme = self._name.partition(":")[0]
+        options = _OPTIONS | _SCHEME_OPTIONS.get(scheme, {})
+        timeouts = (self._timeout, self._timeout)
+        try:
+            return av.open(address, options=options, timeout=timeouts, metadata_errors="replace")
+        except av.FFmpegError as exc:
+            raise SourceError(f"{self._name}: {self._why(exc, scheme)}") from _scrubbed(exc)
+
+    def _why(self, error: av.FFmpegError, scheme: str) -> str:
+        if isinstance(error, av.error.ProtocolNotFoundError):
+            return f"this FFmpeg was built without {scheme}; have the sender offer rtsp, udp or http"
+        if isinstance(error, av.error.ExitError):
+            return f"no stream within {self._timeout:g} s; check the address and that the sender is on"
+        if isinstance(error, av.error.HTTPUnauthorizedError):
+            return "it asks for a user and password; write them as scheme://user:password@host"
+        return f"cannot be opened ({reason_of(error)}); check the address and that the sender is on"
+
+    def _begin(self) -> None:
+        """Wait for the first picture: it tells the size."""
+        base = time_base(self._stream)
+        self._timeline = Timeline(base, start_ticks(self._container, self._stream), frame_seconds(self._stream))
+        self._untimed = self._container.format.name in _UNTIMED_FORMATS
+        self._origin_ns: int | None = None
+        self._pictures = self._decode()
+        try:
+            self._first = next(self._pictures, None)
+        except SourceInterrupted as exc:
+            raise SourceError(f"{exc}") from exc
+        if self._first is None:
+            raise SourceError(f"{self._name}: it ended before the first picture; check the sender")
+        rate = mean_rate(self._stream)
+        fps = float(rate) if rate else None
+        width, height = upright_size(self._first)
+        self.info = SourceInfo(
+            name=self._name,
+            kind="network",
+            live=True,
+            width=width,
+            height=height,
+            fps=fps,
+            frame_count=self._selection.expected_frames(None, fps),
+            time_base=base,
+        )
+
+    def _decode(self) -> Generator[av.VideoFrame]:
+        """Pictures from the first key frame on, as long as the connection lasts."""
+        patience = _KEY_FRAME_PATIENCE
+        try:
+            for packet in self._container.demux():
+                if packet.stream.index != self._stream.index:
+                    continue
+                for picture in self._decode_packet(packet):
+                    patience = 0 if picture.key_frame else max(patience - 1, 0)
+                    if patience == 0:
+                        yield picture
+        except av.FFmpegError as exc:
+            timed_out = isinstance(exc, av.error.ExitError)
+            reason = f"no data for {self._timeout:g} s" if timed_out else f"the connection is lost: {reason_of(exc)}"
+            message = f"{self._name}: {reason}, after {self._delivered} frames; check the sender and the network"
+            raise SourceInterrupted(message) from _scrubbed(exc)
+
+    def _decode_packet(self, packet: "Packet[Stream]") -> list[av.VideoFrame]:
+        # loss on the way is usual: what cannot be decoded is skipped
+        with contextlib.suppress(av.error.InvalidDataError):
+            return self._stream.decode(packet)
+        return []
+
+    def _timestamp(self, picture: av.VideoFrame, captured_ns: int) -> int | None:
+        """The stream's timestamp, or one by our clock where the stream has none."""
+        if self._origin_ns is None:
+            self._origin_ns = captured_ns
+        if picture.pts is not None and not self._untimed:
+            return picture.pts
+        return self._timeline.raw(float(Fraction(captured_ns - self._origin_ns, _NANOSECONDS)))
+
+
+def _scrubbed(error: av.FFmpegError) -> av.FFmpegError:
+    """The same error without the address, which may hold a password: it is printed with a traceback."""
+    error.args = error.args[:2]
+    return error

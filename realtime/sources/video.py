@@ -1,0 +1,208 @@
+"""`VideoSource`: every frame of a video file, once, in order of presentation, upright, as BGR."""
+
+import contextlib
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+
+from rt_seg.errors import SourceError, SourceInterrupted
+from rt_seg.realtime.frame import Frame
+
+from .container import (
+    estimated_frames,
+    frame_seconds,
+    mean_rate,
+    open_container,
+    pick_video,
+    reason_of,
+    start_ticks,
+    time_base,
+)
+from .packets import BreakOff, VideoPackets
+from .pixels import BgrConverter, upright_size
+from .selection import Selection
+from .source import SourceInfo
+from .timeline import Timeline
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+# Seconds before the wanted time to seek to, in turn, until a key frame at or before it is found: containers without an
+# index (MPEG-TS, MPEG-PS) land anywhere. After these the file is decoded from its beginning.
+_SEEK_MARGINS = (0.0, 2.0, 10.0)
+
+Picture = tuple[av.VideoFrame, float]  # as decoded, and its stream time in seconds
+
+
+class VideoSource:
+    """A video file. Passive and not thread-safe: one thread iterates and closes.
+
+    Opening decodes up to the first selected frame, so that a file without one is refused before anything is written.
+
+    Args:
+        path: The file.
+        selection: Which part of it; all of it if None.
+        name: For people; the path if None.
+
+    Raises:
+        SourceError: The file cannot be read, holds no video, or ends before ``selection.start``.
+    """
+
+    def __init__(self, path: Path, selection: Selection | None = None, *, name: str | None = None) -> None:
+        self._path = path
+        self._name = name or str(path)
+        self._selection = selection or Selection()
+        self._convert = BgrConverter()
+        self._delivered = 0
+        self._open()
+        try:
+            self._first: Picture | None = self._find_first()
+            self._info = self._describe(self._first[0])
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known of the file; constant."""
+        return self._info
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Deliver the selected frames; see `Source.__iter__`. A second iteration goes on where the first stopped."""
+        while self._selection.allows(self._delivered):
+            picture = self._first or next(self._pictures, None)
+            self._first = None
+            if picture is None or self._selection.ends_before(picture[1]):
+                return
+            image = self._convert(picture[0])
+            frame = Frame(self._delivered, picture[1], time.perf_counter_ns(), image)
+            self._delivered += 1
+            yield frame
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._first = None
+        self._pictures.close()
+        self._container.close()
+
+    def _open(self) -> None:
+        self._container = open_container(self._path)
+        self._pictures: Generator[Picture] = _nothing()
+        try:
+            self._stream = pick_video(self._container, self._name)
+        except BaseException:
+            self._container.close()
+            raise
+        self._begin(after_seek=False)
+
+    def _begin(self, *, after_seek: bool) -> None:
+        """Start decoding at the container's position."""
+        self._pictures.close()
+        start = start_ticks(self._container, self._stream)
+        self._timeline = Timeline(time_base(self._stream), start, frame_seconds(self._stream))
+        self._skip_to_key = after_seek
+        self._refusal = ""
+        self._pictures = self._decode()
+
+    def _find_first(self) -> Picture:
+        """The first selected picture; decoding goes on after it."""
+        start = self._selection.start
+        picture = self._seek(start) if start > 0 else None
+        try:
+            while picture is None or not self._selection.reached(picture[1]):
+                picture = next(self._pictures)
+        except StopIteration:
+            raise SourceError(f"{self._name}: {self._why_nothing()}") from None
+        except SourceInterrupted as exc:
+            advice = "choose an earlier start" if start > 0 else "copy it again from the recorder"
+            raise SourceError(f"{exc}; {advice}") from exc
+        return picture
+
+    def _why_nothing(self) -> str:
+        if not self._timeline.started:
+            return f"it holds no frame that can be decoded{self._refusal}; give another file"
+        end = self._timeline.next_seconds
+        return f"start is {self._selection.start:g} s, but it ends at {end:.2f} s; choose an earlier start"
+
+    def _seek(self, start: float) -> Picture | None:
+        """Go to a key frame at or before a time and return its picture, else to the beginning and return None."""
+        for margin in _SEEK_MARGINS:
+            target = start - margin
+            if target <= 0:
+                break
+            with contextlib.suppress(av.FFmpegError, SourceInterrupted):
+                self._container.seek(self._timeline.raw(target), stream=self._stream)
+                self._begin(after_seek=True)
+                picture = next(self._pictures, None)
+                if picture is not None and picture[1] <= start:
+                    return picture
+        self.close()
+        self._open()
+        return None
+
+    def _decode(self) -> Generator[Picture]:
+        """All pictures from the container's position to its end, or to where it breaks off.
+
+        Raises:
+            SourceInterrupted: It broke off; what could be decoded before was delivered.
+        """
+        try:
+            for packet in VideoPackets(self._container, self._stream):
+                yield from self._place(self._decode_packet(packet))
+        except BreakOff as exc:
+            yield from self._place(self._held_back(exc.pts))
+            raise SourceInterrupted(self._interruption(exc.reason)) from exc
+
+    def _interruption(self, reason: str) -> str:
+        at = f"{self._timeline.next_seconds:.2f} s"
+        if self._delivered == 0:
+            return f"{self._name}: breaks off at {at}: {reason}"
+        return f"{self._name}: breaks off at {at} (frame {self._delivered}): {reason}; the frames before it were kept"
+
+    def _decode_packet(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame]:
+        try:
+            return self._stream.decode(packet)
+        except av.FFmpegError as exc:
+            reason = f"the video data is damaged ({reason_of(exc)})"
+            if self._timeline.started:
+                raise BreakOff(reason, packet.pts) from exc
+            # a cut out of a longer video begins with packets that lack their key frame: not damage
+            self._refusal = f" ({reason})"
+            return []
+
+    def _held_back(self, before: int | None) -> list[av.VideoFrame]:
+        """Pictures still inside the decoder, those after a damaged packet left out."""
+        with contextlib.suppress(av.FFmpegError):
+            return [item for item in self._stream.decode(None) if before is None or (item.pts or 0) < before]
+        return []
+
+    def _place(self, pictures: list[av.VideoFrame]) -> Iterator[Picture]:
+        for picture in pictures:
+            self._skip_to_key = self._skip_to_key and not picture.key_frame
+            if not self._skip_to_key:
+                yield picture, self._timeline.place(picture.pts)
+
+    def _describe(self, first: av.VideoFrame) -> SourceInfo:
+        rate = mean_rate(self._stream)
+        fps = float(rate) if rate else None
+        width, height = upright_size(first)
+        return SourceInfo(
+            name=self._name,
+            kind="video",
+            live=False,
+            width=width,
+            height=height,
+            fps=fps,
+            frame_count=self._selection.expected_frames(estimated_frames(self._container, self._stream), fps),
+            time_base=time_base(self._stream),
+            path=self._path,
+            start_seconds=self._selection.start,
+        )
+
+
+def _nothing() -> Generator[Picture]:
+    yield from ()
