@@ -82,9 +82,9 @@ def _check_file(path: Path) -> None:
 
 def _read_graph(path: Path) -> "ov.Model":
     # the ONNX reader by name: asked openly, OpenVINO tries all its readers, and some of them print to stderr
-    from openvino.frontend import FrontEndManager
+    from .openvino_runtime import openvino as ov
 
-    reader = FrontEndManager().load_by_framework("onnx")
+    reader = ov.frontend.FrontEndManager().load_by_framework("onnx")
     try:
         return reader.convert(reader.load(str(path)))
     except Exception as exc:  # OpenVINO's errors share no base below Exception

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import openvino as ov
 import platformdirs
 
 from rt_seg.errors import EngineError, ModelError
@@ -18,6 +17,7 @@ from rt_seg.errors import EngineError, ModelError
 from .cpu import Cpu, usable_cores
 from .engine import EngineInfo, UInt8Array, check_frames
 from .model_file import ModelFile, last_line
+from .openvino_runtime import openvino as ov
 from .precision import Choice, CpuPrecision, PrecisionChoice, choose_precision
 
 _CACHED_MODELS = 16  # compiled models that stay in the cache; one is about as large as its ONNX file
