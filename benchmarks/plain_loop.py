@@ -34,9 +34,8 @@ def plain_loop(clip: str, output: str | None, model: str) -> dict[str, float]:
         if not ok:
             break
         probability = compiled(cv2.resize(frame, (256, 256))[None])[0][0]
-        mask = cv2.resize(probability, (width, height)) >= 128
         colour = np.zeros_like(frame)
-        colour[mask] = (0, 255, 0)
+        colour[np.asarray(cv2.resize(probability, (width, height))) >= 128] = (0, 255, 0)
         blended = cv2.addWeighted(frame, 1.0, colour, 0.4, 0)
         if writer is not None:
             writer.write(blended)

@@ -108,7 +108,7 @@ def stream(
     Ctrl-C ends it like the end of the video: every file is finished and playable.
 
     Exit codes: 0 done, 2 wrong command line, 3 source unusable, 4 source broke off midway, 5 model unusable, 7 output
-    unwritable, 8 engine failed, 130 ended by Ctrl-C, 143 by SIGTERM.
+    unwritable, 8 engine failed, 130 ended by Ctrl-C, 143 by SIGTERM, 129 by a closed terminal.
     """
     from .console import Console
     from .stream import StreamSettings, run_stream

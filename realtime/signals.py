@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -16,7 +16,7 @@ class ReceivedSignal:
 
 
 @contextmanager
-def ending_signals(stop: Callable[[], None]) -> Iterator[ReceivedSignal]:
+def ending_signals(stop: Callable[[], None]) -> Generator[ReceivedSignal, None, None]:
     """Call `stop` on the first of the ending signals; a second one has its usual effect.
 
     Outside the main thread, where Python allows no handlers, nothing is installed.

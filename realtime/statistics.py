@@ -34,17 +34,19 @@ class Distribution:
         self._histogram = HdrHistogram(1, _LONGEST_US, 3)
         self._lock = threading.Lock()
         self._sum_ns = 0
+        self._count = 0
 
     def add(self, nanoseconds: int) -> None:
         """Count one duration; below a microsecond counts as one."""
         with self._lock:
             self._sum_ns += nanoseconds
+            self._count += 1
             self._histogram.record_value(min(max(nanoseconds // 1000, 1), _LONGEST_US))
 
     def percentiles(self) -> Percentiles:
         """What was counted so far."""
         with self._lock:
-            count = int(self._histogram.get_total_count())
+            count = self._count
 
             def at(percent: int) -> float | None:
                 enough = count * (100 - percent) >= 1000

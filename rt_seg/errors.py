@@ -1,7 +1,7 @@
 """Every error that rt-seg raises on purpose, and the exit code the command line gives it.
 
     RtSegError                       1   the root; never raised itself
-    ├── InputError                       what was given cannot be used
+    ├── InputError               2   what was given cannot be used; a wrong command line ends with it, too
     │   ├── SourceError              3   a video, folder, camera or address cannot be read
     │   │   └── SourceInterrupted    4   it broke off midway; what was decoded is kept
     │   ├── ModelError               5   a model or engine file is missing, foreign or broken
@@ -10,7 +10,7 @@
     ├── EngineError                  8   an engine failed while it ran, or was used after close
     └── MissingDependencyError       9   an optional package is absent; the message says how to get it
 
-2 is a wrong command line (typer's own), 130 and 143 an end by Ctrl-C and SIGTERM.
+An end by a signal has 128 and its number: 130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal.
 
 Foreign exceptions are translated where they enter (``raise ... from exc``). Every message is one line that says what
 was wrong, in which file or device, and what to do.
@@ -27,6 +27,8 @@ class RtSegError(Exception):
 
 class InputError(RtSegError):
     """Something that was given cannot be used."""
+
+    exit_code = 2
 
 
 class SourceError(InputError):
