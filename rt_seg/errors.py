@@ -1,7 +1,7 @@
 """Every error that rt-seg raises on purpose, and the exit code the command line gives it.
 
     RtSegError                       1   the root; never raised itself
-    ├── InputError               2   what was given cannot be used; a wrong command line ends with it, too
+    ├── InputError                   2   what was given cannot be used; a wrong command line ends with it, too
     │   ├── SourceError              3   a video, folder, camera or address cannot be read
     │   │   └── SourceInterrupted    4   it broke off midway; what was decoded is kept
     │   ├── ModelError               5   a model or engine file is missing, foreign or broken
