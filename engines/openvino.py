@@ -83,10 +83,10 @@ class OpenVinoEngine:
         parallel_calls: int | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
-        threads = 1 if threads is None else threads
-        calls = max(1, usable_cores() // threads) if parallel_calls is None else parallel_calls
-        if threads < 1 or calls < 1:
-            raise ValueError(f"threads and parallel_calls are at least 1, got {threads} and {calls}")
+        if (threads is not None and threads < 1) or (parallel_calls is not None and parallel_calls < 1):
+            raise ValueError(f"threads and parallel_calls are at least 1, got {threads} and {parallel_calls}")
+        threads = threads or 1
+        calls = parallel_calls or max(1, usable_cores() // threads)
         model = choice.model
         compiled = _compile(model, choice.precision, threads, calls)
         self.spec = model.spec

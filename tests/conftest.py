@@ -1,6 +1,6 @@
 """Fixtures that every room's tests may use: a tiny deployable model whose answer is known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,15 @@ def _tiny_onnx(spec: ModelSpec) -> onnx.ModelProto:
     # onnx annotates a bare PathLike
     onnx.checker.check_model(model, full_check=True)  # pyright: ignore[reportUnknownMemberType]
     return model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keeps what rt-seg caches for the user out of the real user's cache: the directory used instead."""
+    path = tmp_path_factory.mktemp("user_cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(path))
+        yield path
 
 
 @pytest.fixture(scope="session")
