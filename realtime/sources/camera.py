@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 
@@ -84,7 +84,7 @@ class CameraSource:
     def _read(self) -> UInt8Array:
         with _quiet_opencv():
             read, image = self._capture.read()
-        if not read or image is None:
+        if not read:
             raise SourceInterrupted(
                 f"{self._name}: stopped delivering after {self._delivered} frames; check its cable and power"
             )
@@ -108,7 +108,7 @@ def _open_capture(device: str) -> cv2.VideoCapture:
 
 
 @contextmanager
-def _quiet_opencv() -> Iterator[None]:
+def _quiet_opencv() -> Generator[None]:
     """OpenCV's own warnings off: what went wrong is said once, by us."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -3,10 +3,12 @@
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 from av.codec.context import ThreadType
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -37,7 +39,7 @@ def open_container(path: Path) -> InputContainer:
         container = av.open(f"file:{path.absolute()}", metadata_errors="replace")
     except PermissionError as exc:
         raise SourceError(f"{path}: no permission to read it; change the file's permissions") from exc
-    except (av.FFmpegError, OSError) as exc:
+    except (FFmpegError, OSError) as exc:
         raise SourceError(_refusal(path, exc)) from exc
     if container.format.name in _NOT_VIDEO_FORMATS:
         container.close()
@@ -138,7 +140,7 @@ def start_ticks(container: InputContainer, stream: VideoStream) -> int:
 
     FFmpeg keeps it in microseconds; rounded to the stream's ticks it is exact again.
     """
-    begin: int | None = container.start_time  # None where the container has no timestamps, though typed int
+    begin = cast("int | None", container.start_time)  # None where the container has no timestamps
     if begin is None:
         return stream.start_time or 0
     return round(Fraction(begin, av.time_base) / time_base(stream))
@@ -149,7 +151,7 @@ def estimated_frames(container: InputContainer, stream: VideoStream) -> int | No
     if stream.frames:
         return stream.frames
     rate = mean_rate(stream)
-    duration: int | None = container.duration  # None where unknown, though typed int
+    duration = container.duration
     if rate is None or duration is None:
         return None
     return max(round(Fraction(duration, av.time_base) * rate), 1)

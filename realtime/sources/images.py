@@ -100,7 +100,7 @@ class ImageSource:
             time_base=1 / fps,
             start_seconds=self._selection.start,
         )
-        self._remaining = enumerate(chosen)
+        self._remaining: Iterator[tuple[int, tuple[float, Path]]] = enumerate(chosen)
 
     def __iter__(self) -> Iterator[Frame]:
         """Deliver the pictures; see `Source.__iter__`. A second iteration goes on where the first stopped."""
@@ -114,4 +114,4 @@ class ImageSource:
 
     def close(self) -> None:
         """Deliver nothing more; a second call does nothing."""
-        self._remaining = enumerate([])
+        self._remaining = iter(())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import av
-import av.error
+from av.error import ExitError, FFmpegError, HTTPUnauthorizedError, InvalidDataError, ProtocolNotFoundError
 
 from rt_seg.errors import SourceError, SourceInterrupted
 from rt_seg.realtime.frame import Frame
@@ -122,15 +122,15 @@ class NetworkSource:
         timeouts = (self._timeout, self._timeout)
         try:
             return av.open(address, options=options, timeout=timeouts, metadata_errors="replace")
-        except av.FFmpegError as exc:
+        except FFmpegError as exc:
             raise SourceError(f"{self._name}: {self._why(exc, scheme)}") from _scrubbed(exc)
 
-    def _why(self, error: av.FFmpegError, scheme: str) -> str:
-        if isinstance(error, av.error.ProtocolNotFoundError):
+    def _why(self, error: FFmpegError, scheme: str) -> str:
+        if isinstance(error, ProtocolNotFoundError):
             return f"this FFmpeg was built without {scheme}; have the sender offer rtsp, udp or http"
-        if isinstance(error, av.error.ExitError):
+        if isinstance(error, ExitError):
             return f"no stream within {self._timeout:g} s; check the address and that the sender is on"
-        if isinstance(error, av.error.HTTPUnauthorizedError):
+        if isinstance(error, HTTPUnauthorizedError):
             return "it asks for a user and password; write them as scheme://user:password@host"
         return f"cannot be opened ({reason_of(error)}); check the address and that the sender is on"
 
@@ -172,15 +172,15 @@ class NetworkSource:
                     patience = 0 if picture.key_frame else max(patience - 1, 0)
                     if patience == 0:
                         yield picture
-        except av.FFmpegError as exc:
-            timed_out = isinstance(exc, av.error.ExitError)
+        except FFmpegError as exc:
+            timed_out = isinstance(exc, ExitError)
             reason = f"no data for {self._timeout:g} s" if timed_out else f"the connection is lost: {reason_of(exc)}"
             message = f"{self._name}: {reason}, after {self._delivered} frames; check the sender and the network"
             raise SourceInterrupted(message) from _scrubbed(exc)
 
     def _decode_packet(self, packet: "Packet[Stream]") -> list[av.VideoFrame]:
         # loss on the way is usual: what cannot be decoded is skipped
-        with contextlib.suppress(av.error.InvalidDataError):
+        with contextlib.suppress(InvalidDataError):
             return self._stream.decode(packet)
         return []
 
@@ -193,7 +193,7 @@ class NetworkSource:
         return self._timeline.raw(float(Fraction(captured_ns - self._origin_ns, _NANOSECONDS)))
 
 
-def _scrubbed(error: av.FFmpegError) -> av.FFmpegError:
+def _scrubbed(error: FFmpegError) -> FFmpegError:
     """The same error without the address, which may hold a password: it is printed with a traceback."""
     error.args = error.args[:2]
     return error

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, cast
 
-import av
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from .container import frame_seconds, mean_rate, reason_of
@@ -57,7 +57,7 @@ class VideoPackets:
         """
         try:
             yield from self._read()
-        except av.FFmpegError as exc:
+        except FFmpegError as exc:
             raise BreakOff(f"reading fails ({reason_of(exc)})") from exc
         if self._falls_short():
             raise BreakOff(_CUT_OFF)
@@ -97,7 +97,7 @@ class VideoPackets:
         rate = mean_rate(self._stream)
         if "avi" in self._formats and self._stream.frames and rate:
             return float(self._stream.frames / rate)
-        duration: int | None = self._container.duration  # None where the header has none, though typed int
+        duration = self._container.duration
         if "matroska" in self._formats and duration is not None:
             return duration / _MICROSECONDS
         return None

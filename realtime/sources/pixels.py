@@ -118,8 +118,8 @@ def orientation(picture: av.VideoFrame) -> tuple[bool, bool, bool]:
 
 def upright_size(picture: av.VideoFrame) -> tuple[int, int]:
     """Width and height in pixels of a picture that stands upright."""
-    size = picture.width, picture.height
-    return size[::-1] if orientation(picture)[0] else size
+    transposed = orientation(picture)[0]
+    return (picture.height, picture.width) if transposed else (picture.width, picture.height)
 
 
 def _upright(image: UInt8Array, turn: tuple[bool, bool, bool]) -> UInt8Array:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
+from av.error import FFmpegError
 
 from rt_seg.errors import SourceError, SourceInterrupted
 from rt_seg.realtime.frame import Frame
@@ -134,7 +135,7 @@ class VideoSource:
             target = start - margin
             if target <= 0:
                 break
-            with contextlib.suppress(av.FFmpegError, SourceInterrupted):
+            with contextlib.suppress(FFmpegError, SourceInterrupted):
                 self._container.seek(self._timeline.raw(target), stream=self._stream)
                 self._begin(after_seek=True)
                 picture = next(self._pictures, None)
@@ -166,7 +167,7 @@ class VideoSource:
     def _decode_packet(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame]:
         try:
             return self._stream.decode(packet)
-        except av.FFmpegError as exc:
+        except FFmpegError as exc:
             reason = f"the video data is damaged ({reason_of(exc)})"
             if self._timeline.started:
                 raise BreakOff(reason, packet.pts) from exc
@@ -176,7 +177,7 @@ class VideoSource:
 
     def _held_back(self, before: int | None) -> list[av.VideoFrame]:
         """Pictures still inside the decoder, those after a damaged packet left out."""
-        with contextlib.suppress(av.FFmpegError):
+        with contextlib.suppress(FFmpegError):
             return [item for item in self._stream.decode(None) if before is None or (item.pts or 0) < before]
         return []
 
