@@ -1,0 +1,173 @@
+"""From the small probability to polyps, a mask at source resolution, and smooth outlines. Thread-safe functions."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rt_seg.engines.geometry import Box, Geometry
+
+from .frame import Polyp, Segmentation
+
+UInt8Array = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float32]
+Int32Array = npt.NDArray[np.int32]
+LabelArray = npt.NDArray[np.uint16 | np.int32]
+
+MINIMUM_SHARE = 1 / 5000
+"""Regions below this share of the model's picture are specks: 13 pixels of 256x256.
+
+Of 2347 annotated regions of Kvasir-SEG and PolypGen, scaled to 256x256, none has 6 to 15 pixels; the ten below that
+are slips of the annotator's hand.
+"""
+
+_UPSCALE = 3  # outlines are found on the probability at this multiple of its size
+_HOLE_FACTOR = 10  # a hole is drawn if it is this many times larger than the smallest region: pinholes are noise
+_SMOOTH_POINTS = 5  # outline points that are averaged: less than two pixels of the model's picture
+_TOLERANCE_PX = 0.35  # how far the outline, thinned out, may leave the full one, in frame pixels
+
+
+@dataclass(frozen=True, slots=True)
+class _Component:
+    """A connected region of the small mask, in its pixels."""
+
+    label: int
+    box: Box
+    area: int
+
+
+def find_polyps(
+    probability: UInt8Array, geometry: Geometry, threshold: int, minimum_share: float = MINIMUM_SHARE
+) -> tuple[Polyp, ...]:
+    """Read the polyps out of a probability.
+
+    Args:
+        probability: uint8 ``[h, w]``, 255 = certain.
+        geometry: Where its pixels lie in the frame.
+        threshold: uint8 value from which a pixel counts as polyp.
+        minimum_share: Regions below this share of the picture are left out.
+
+    Returns:
+        One polyp for each 8-connected region, largest first. Areas are the region's small pixels, scaled.
+    """
+    labels, components = _components(probability, threshold, minimum_share)
+    polyps: list[Polyp] = []
+    for component in components:
+        rows, columns = component.box.slices
+        inside = (labels[rows, columns] == component.label).view(np.uint8)
+        mean = cv2.mean(probability[rows, columns], mask=inside)[0]
+        area_px = max(round(component.area * geometry.scale_x * geometry.scale_y), 1)
+        fraction = area_px / (geometry.frame_width * geometry.frame_height)
+        polyps.append(Polyp(geometry.box_to_frame(component.box), area_px, fraction, mean / 255))
+    return tuple(polyps)
+
+
+def frame_mask(segmentation: Segmentation) -> UInt8Array:
+    """The mask at source resolution: the probability, scaled up into its region, cut at the threshold.
+
+    Args:
+        segmentation: What the engine saw. Specks that `find_polyps` leaves out are left out here too.
+
+    Returns:
+        uint8 ``[H, W]`` with 0 and 255, zero outside the region; a fresh array.
+    """
+    geometry, region = segmentation.geometry, segmentation.geometry.region
+    mask = np.zeros((geometry.frame_height, geometry.frame_width), np.uint8)
+    if not segmentation.polyps:
+        return mask
+    probability = without_specks(segmentation.probability, segmentation.threshold)
+    large = cv2.resize(probability, (region.width, region.height), interpolation=cv2.INTER_LINEAR)
+    cv2.threshold(large, segmentation.threshold - 1, 255, cv2.THRESH_BINARY, dst=mask[region.slices])
+    return mask
+
+
+def contours(segmentation: Segmentation) -> list[FloatArray]:
+    """Outlines of the polyps (and of large holes in them), smooth at any size of the frame.
+
+    They are found on the probability at three times its size, averaged along their way, and thinned out to the points
+    that matter: a 1080p frame gets smooth lines of some 50 points each, for a fraction of what its full mask costs.
+
+    Args:
+        segmentation: What the engine saw. Specks that `find_polyps` leaves out are left out here too.
+
+    Returns:
+        Closed outlines, float32 ``[points, 2]``: x and y in the frame, pixel centres at one half as in `Geometry`.
+    """
+    if not segmentation.polyps:
+        return []
+    probability, threshold = segmentation.probability, segmentation.threshold
+    small = _binary(probability, threshold)
+    rough, _ = cv2.findContours(small, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if len(rough) != len(segmentation.polyps):
+        probability = without_specks(probability, threshold)
+        small = _binary(probability, threshold)
+    crop = _bounding_box(small, margin=2)
+    size = (crop.width * _UPSCALE, crop.height * _UPSCALE)
+    large = cv2.resize(probability[crop.slices], size, interpolation=cv2.INTER_CUBIC)
+    smallest = MINIMUM_SHARE * probability.size * _UPSCALE**2 / 2  # half: the cubic may shrink a small one
+    found, tree = cv2.findContours(
+        _binary(np.asarray(large, dtype=np.uint8), threshold), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+    )
+    is_hole = tree[0, :, 3] >= 0
+    return [
+        _to_frame(np.asarray(outline, dtype=np.int32), crop, segmentation.geometry)
+        for outline, hole in zip(found, is_hole, strict=True)
+        if cv2.contourArea(outline) > (smallest * _HOLE_FACTOR if hole else smallest)
+    ]
+
+
+def without_specks(probability: UInt8Array, threshold: int, minimum_share: float = MINIMUM_SHARE) -> UInt8Array:
+    """The same probability with the regions that `find_polyps` leaves out lowered to just below the threshold.
+
+    Args:
+        probability: uint8 ``[h, w]``; not written to.
+        threshold: uint8 value from which a pixel counts as polyp.
+        minimum_share: Regions below this share of the picture are specks.
+
+    Returns:
+        uint8 ``[h, w]``; a fresh array.
+    """
+    labels, components = _components(probability, threshold, minimum_share)
+    kept = np.zeros(int(labels.max()) + 1, np.uint8)
+    kept[0] = 255
+    kept[[component.label for component in components]] = 255
+    return np.where(kept[labels] > 0, probability, np.uint8(threshold - 1))
+
+
+def _components(probability: UInt8Array, threshold: int, minimum_share: float) -> tuple[LabelArray, list[_Component]]:
+    """Label map (0 = background) and the regions that are large enough, largest first."""
+    # 16-bit labels halve the time, and are enough for regions that are at least two pixels apart
+    kind, dtype = (cv2.CV_16U, np.uint16) if probability.size <= 4 * 0xFFFF else (cv2.CV_32S, np.int32)
+    mask = _binary(probability, threshold)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=kind)
+    components = [
+        _Component(label, Box(*row[: cv2.CC_STAT_AREA]), row[cv2.CC_STAT_AREA])
+        for label, row in enumerate(stats.tolist())
+        if label > 0 and row[cv2.CC_STAT_AREA] >= minimum_share * probability.size
+    ]
+    components.sort(key=lambda component: component.area, reverse=True)
+    return np.asarray(labels, dtype=dtype), components
+
+
+def _binary(probability: UInt8Array, threshold: int) -> UInt8Array:
+    return np.asarray(cv2.threshold(probability, threshold - 1, 255, cv2.THRESH_BINARY)[1], dtype=np.uint8)
+
+
+def _bounding_box(mask: UInt8Array, margin: int) -> Box:
+    x, y, width, height = cv2.boundingRect(mask)
+    left, top = max(x - margin, 0), max(y - margin, 0)
+    right, bottom = min(x + width + margin, mask.shape[1]), min(y + height + margin, mask.shape[0])
+    return Box(left, top, right - left, bottom - top)
+
+
+def _to_frame(outline: Int32Array, crop: Box, geometry: Geometry) -> FloatArray:
+    """Smooth an outline of the enlarged crop, carry it to the frame, thin it out."""
+    half = _SMOOTH_POINTS // 2
+    points = outline[:, 0].astype(np.float32)
+    around = np.concatenate([points[-half:], points, points[:half]])
+    smooth = cv2.blur(around, (1, _SMOOTH_POINTS))[half:-half:_UPSCALE]
+    scale = np.array([geometry.scale_x, geometry.scale_y], np.float32)
+    origin = geometry.to_frame(crop.x, crop.y)
+    framed = (smooth + 0.5) * (scale / _UPSCALE) + np.array(origin, np.float32)
+    return np.asarray(cv2.approxPolyDP(framed, _TOLERANCE_PX, closed=True)[:, 0], dtype=np.float32)
