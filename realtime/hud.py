@@ -1,0 +1,127 @@
+"""`Hud`: a quiet plate in one corner that says how the stream is doing."""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rt_seg.engines.geometry import Box
+
+UInt8Array = npt.NDArray[np.uint8]
+Colour = tuple[int, int, int]
+Status = Literal["segmenting", "segmentation unavailable", "no signal"]
+
+_WHITE: Colour = (235, 235, 235)  # all colours are BGR
+_GREY: Colour = (165, 165, 165)
+_CYAN: Colour = (255, 230, 0)
+_AMBER: Colour = (40, 170, 255)
+_BACKGROUND = 0.35  # share of the picture that shines through the plate
+_WEIGHT = 500  # of the font: between regular and bold
+_WIDEST = "segmentation unavailable"  # the plate keeps one width, whatever it says
+
+
+@dataclass(frozen=True, slots=True)
+class HudState:
+    """What the plate says.
+
+    Attributes:
+        fps: Frames a second at the moment, or None while it is not known.
+        delay_ms: Milliseconds from capture to now, or None.
+        polyps: Number of polyps in the mask that is shown, or None where there is no mask.
+        status: What the stream is doing.
+    """
+
+    fps: float | None = None
+    delay_ms: float | None = None
+    polyps: int | None = None
+    status: Status = "segmenting"
+
+    @property
+    def lines(self) -> tuple[tuple[str, Colour], ...]:
+        """The lines with their colours, from top to bottom."""
+        fps = "-" if self.fps is None else f"{self.fps:.1f}"
+        delay = "-" if self.delay_ms is None else f"{self.delay_ms:.0f}"
+        count = "no mask" if self.polyps is None else f"{self.polyps or 'no'} polyp{'' if self.polyps == 1 else 's'}"
+        return (
+            (self.status, _WHITE if self.status == "segmenting" else _AMBER),
+            (count, _CYAN if self.polyps else _WHITE),
+            (f"{fps} fps   {delay} ms delay", _WHITE),
+            ("research use only", _GREY),
+        )
+
+
+class Hud:
+    """Draws the plate into the corner that hides least of the field of view. Passive and not thread-safe.
+
+    Its size follows the picture's. Words change at once, figures a few times a second, so that they can be read.
+
+    Args:
+        renew_seconds: How long figures stand before they are renewed.
+    """
+
+    def __init__(self, renew_seconds: float = 0.25) -> None:
+        self._renew_seconds = renew_seconds
+        self._font = cv2.FontFace("sans")  # ships inside OpenCV
+        self._plate = np.zeros((0, 0, 3), np.uint8)
+        self._shown: tuple[int, Status, int | None] | None = None
+        self._shown_at = 0.0
+
+    def draw(self, image: UInt8Array, state: HudState, field: Box | None = None) -> None:
+        """Draw in place; only the plate's own rectangle is touched.
+
+        Args:
+            image: uint8 ``[H, W, 3]``, BGR, contiguous; written to.
+            state: What to say.
+            field: Field of view in frame pixels, if known; the plate stays outside where there is room. A picture
+                less than twice as wide and high as the plate goes without.
+        """
+        height, width = image.shape[:2]
+        self._renew(text_size(width, height), state)
+        plate_height, plate_width = self._plate.shape[:2]
+        if 2 * plate_width > width or 2 * plate_height > height:
+            return
+        box = _corner(width, height, plate_width, plate_height, field)
+        roi = image[box.slices]
+        cv2.addWeighted(roi, _BACKGROUND, self._plate, 1.0, 0.0, dst=roi)
+
+    def _renew(self, size: int, state: HudState) -> None:
+        words, now = (size, state.status, state.polyps), time.perf_counter()
+        if words == self._shown and now - self._shown_at < self._renew_seconds:
+            return
+        self._plate = self._make_plate(size, state)
+        self._shown, self._shown_at = words, now
+
+    def _make_plate(self, size: int, state: HudState) -> UInt8Array:
+        padding, step = round(0.7 * size), round(1.45 * size)
+        texts = (_WIDEST, *(text for text, _ in state.lines))
+        width = max(self._width(text, size) for text in texts) + 2 * padding
+        plate = np.zeros((step * len(state.lines) + round(1.1 * padding), width, 3), np.uint8)
+        for row, (text, colour) in enumerate(state.lines):
+            cv2.putText(plate, text, (padding, padding + size + step * row), colour, self._font, size, _WEIGHT)
+        return plate
+
+    def _width(self, text: str, size: int) -> int:
+        return int(cv2.getTextSize((0, 0), text, (0, 0), self._font, size, _WEIGHT)[2])
+
+
+def text_size(width: int, height: int) -> int:
+    """Height of the text in pixels for a picture of that size: 12 at 480p, 22 at 1080p, 45 at 4K."""
+    return max(round(min(width, height) / 48), 12)
+
+
+def _corner(width: int, height: int, plate_width: int, plate_height: int, field: Box | None) -> Box:
+    """Where the plate goes: the corner that hides least of the field, lower left if they are equal."""
+    margin = round(min(width, height) / 60)
+    right, bottom = width - margin - plate_width, height - margin - plate_height
+    corners = ((margin, bottom), (right, bottom), (margin, margin), (right, margin))
+    boxes = [Box(x, y, plate_width, plate_height) for x, y in corners]
+    return boxes[0] if field is None else min(boxes, key=lambda box: _shared_pixels(box, field))
+
+
+def _shared_pixels(one: Box, other: Box) -> int:
+    across = min(one.right, other.right) - max(one.x, other.x)
+    down = min(one.bottom, other.bottom) - max(one.y, other.y)
+    return max(across, 0) * max(down, 0)

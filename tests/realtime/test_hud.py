@@ -1,0 +1,113 @@
+"""The HUD: readable, quiet, in its own rectangle."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from rt_seg.engines.geometry import Box
+from rt_seg.realtime.hud import Hud, HudState
+
+UInt8Array = npt.NDArray[np.uint8]
+STATE = HudState(fps=24.97, delay_ms=38.2, polyps=1)
+
+
+def grey(width: int, height: int) -> UInt8Array:
+    """A plain picture."""
+    return np.full((height, width, 3), 120, np.uint8)
+
+
+def touched(image: UInt8Array) -> Box:
+    """The box of what is no longer plain."""
+    rows, columns = np.nonzero((image != 120).any(axis=2))
+    x, y = int(columns.min()), int(rows.min())
+    return Box(x, y, int(columns.max()) + 1 - x, int(rows.max()) + 1 - y)
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (854, 480), (1920, 1080), (3840, 2160), (1081, 1921)])
+def test_plate_is_small_and_grows_with_the_picture(width: int, height: int) -> None:
+    """The plate takes a like share of pictures of all sizes and lies inside, away from the edge."""
+    image = grey(width, height)
+    Hud().draw(image, STATE)
+    box = touched(image)
+    assert 0.005 < box.area / (width * height) < 0.06
+    assert box.x > 0
+    assert box.bottom < height
+
+
+def test_only_the_plates_rectangle_is_touched() -> None:
+    """Every pixel of the rectangle is dimmed or written on, none beside it."""
+    image = grey(1280, 720)
+    Hud().draw(image, STATE)
+    box = touched(image)
+    inside = image[box.slices]
+    changed = (image != 120).any(axis=2)
+    assert changed[box.slices].sum() == changed.sum()
+    # the soft rim of a letter may come out as the grey that was there
+    assert changed.sum() > 0.99 * box.area
+    assert inside.max() > 200  # bright text on it
+
+
+@pytest.mark.parametrize(
+    "field",
+    [Box(400, 20, 860, 680), Box(20, 20, 860, 680), Box(0, 0, 1280, 560), Box(0, 150, 1280, 570)],
+    ids=["left free", "right free", "below free", "above free"],
+)
+def test_plate_stays_outside_the_field_where_there_is_room(field: Box) -> None:
+    """Whichever side is free, the field's pixels stay as they are."""
+    image = grey(1280, 720)
+    Hud().draw(image, STATE, field)
+    assert (image[field.slices] == 120).all()
+    assert (image != 120).any()
+
+
+def test_words_change_at_once_and_figures_when_due() -> None:
+    """A new polyp shows in the next frame; a new delay waits, so that it can be read."""
+    hud = Hud(renew_seconds=3600)
+    images = [grey(1280, 720) for _ in range(3)]
+    hud.draw(images[0], STATE)
+    hud.draw(images[1], HudState(fps=24.97, delay_ms=39.9, polyps=1))
+    hud.draw(images[2], HudState(fps=24.97, delay_ms=39.9, polyps=2))
+    assert (images[0] == images[1]).all()
+    assert (images[1] != images[2]).any()
+
+
+def test_figures_are_renewed_when_due() -> None:
+    """With no time to wait, a new delay shows."""
+    hud = Hud(renew_seconds=0)
+    images = [grey(1280, 720) for _ in range(2)]
+    hud.draw(images[0], STATE)
+    hud.draw(images[1], HudState(fps=24.97, delay_ms=99.0, polyps=1))
+    assert (images[0] != images[1]).any()
+
+
+def test_plate_follows_a_change_of_size() -> None:
+    """Video that changes its size midway gets a plate of the new size."""
+    hud = Hud(renew_seconds=3600)
+    small, large = grey(640, 480), grey(1920, 1080)
+    hud.draw(small, STATE)
+    hud.draw(large, STATE)
+    assert touched(large).height > 1.5 * touched(small).height
+
+
+def test_trouble_is_said_in_another_colour() -> None:
+    """Without segmentation, the plate says so in amber; BGR with much more red than blue."""
+    fine, trouble = grey(1280, 720), grey(1280, 720)
+    Hud().draw(fine, HudState(polyps=0))
+    Hud().draw(trouble, HudState(status="segmentation unavailable"))
+    redness = [int((image[..., 2].astype(int) - image[..., 0]).max()) for image in (fine, trouble)]
+    assert redness[0] < 20
+    assert redness[1] > 150
+
+
+@pytest.mark.parametrize(("polyps", "text"), [(None, "no mask"), (0, "no polyps"), (1, "1 polyp"), (3, "3 polyps")])
+def test_polyps_are_counted_in_words(polyps: int | None, text: str) -> None:
+    """No mask is not the same as no polyps."""
+    assert HudState(polyps=polyps).lines[1][0] == text
+
+
+@pytest.mark.parametrize(("width", "height"), [(96, 64), (100, 4000), (4000, 60)])
+def test_a_picture_without_room_goes_without(width: int, height: int) -> None:
+    """A picture that the plate would cover from side to side is left alone."""
+    image = grey(width, height)
+    Hud().draw(image, STATE)
+    assert (image == 120).all()
