@@ -9,7 +9,7 @@ The picture matters: nothing that is wrong with the sound ends a recording. It s
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Protocol
 import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer, OutputContainer
 from av.error import BlockingIOError as NotYet
 from av.error import EOFError as EndOfStream
@@ -140,6 +141,7 @@ class _Reader:
             raise ValueError("its format is not recognised")
         start = Fraction(container.start_time or 0, av.time_base)
         self._origin = start + Fraction(origin_seconds)
+        self._whole = origin_seconds == 0
         for other in container.streams:
             other.discard = Discard.default if other is stream else Discard.all
         if origin_seconds > 0:
@@ -160,8 +162,10 @@ class _Reader:
             if due is not None and begin < due - self.rate:  # the clock was set anew: videos joined end to end
                 self._origin -= Fraction(due - begin, self.rate)
                 begin = due
-            due = begin + self.length(packet)
-            if due > 0:
+            length = self.length(packet)
+            due = begin + length
+            # what lies before 0 is decoded and not heard: the encoder's own lead-in, or a packet or two for the overlap
+            if self._whole or begin > -2 * length:
                 yield packet
 
     def peek(self) -> "Packet[AudioStream] | None":
@@ -198,7 +202,7 @@ def _can_copy(
 ) -> bool:
     """Whether MP4 takes the packets as they are: by the codec's name, then by muxing one into memory."""
     codec = stream.codec_context.codec.canonical_name
-    needs_packet = codec in {"ac3", "eac3"} or (codec == "aac" and not stream.codec_context.extradata)
+    needs_packet = codec in {"ac3", "eac3"} or _has_adts_headers(stream)
     if codec not in COPIED_CODECS or (needs_packet and seconds > _LATEST_HEADER):
         return False
     try:
@@ -206,11 +210,25 @@ def _can_copy(
             copy = scratch.add_stream_from_template(stream)
             packet = Packet(bytes(first))
             packet.pts = packet.dts = 0
-            packet.stream, packet.time_base = copy, Fraction(1, stream.codec_context.sample_rate)
-            scratch.mux(packet)
+            packet.time_base = Fraction(1, stream.codec_context.sample_rate)
+            for item in _as_in_mp4(stream)(packet):
+                item.stream = copy
+                scratch.mux(item)
     except AUDIO_ERRORS:
         return False
     return True
+
+
+def _has_adts_headers(stream: AudioStream) -> bool:
+    """Whether each AAC packet says its format, as in MPEG-TS; MP4 says it once."""
+    return stream.codec_context.codec.canonical_name == "aac" and not stream.codec_context.extradata
+
+
+def _as_in_mp4(stream: AudioStream) -> Callable[[Packet], Sequence[Packet]]:
+    """What makes of a packet of the source one of MP4."""
+    if not _has_adts_headers(stream):
+        return lambda packet: [packet]
+    return BitStreamFilterContext("aac_adtstoasc", stream).filter
 
 
 class _Copy:
@@ -219,6 +237,7 @@ class _Copy:
     def __init__(self, reader: _Reader, output: OutputContainer) -> None:
         self._reader = reader
         self._stream = output.add_stream_from_template(reader.stream)
+        self._as_in_mp4 = _as_in_mp4(reader.stream)
         self._packet: Packet[AudioStream] | None = None
 
     def times(self) -> Iterator[float]:
@@ -242,8 +261,9 @@ class _Copy:
     def send(self, output: OutputContainer) -> None:
         """See `_Route.send`."""
         if self._packet is not None:
-            self._packet.stream = self._stream
-            output.mux(self._packet)
+            for packet in self._as_in_mp4(self._packet):
+                packet.stream = self._stream
+                output.mux(packet)
 
     def flush(self, output: OutputContainer) -> None:
         """Nothing is held back."""

@@ -31,15 +31,15 @@ def check_output_file(path: Path, suffix: str, source: Path | None = None) -> No
 
 
 def check_output_folder(path: Path, source: Path | None = None) -> None:
-    """Refuse a folder that could not be written to or holds the source; it need not exist, its parent must.
+    """Refuse a folder that could not be written to or is the source; it need not exist, its parent must.
 
     Raises:
         OutputError: With what to do instead.
     """
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path}: is a file; give the name of a folder")
-    if source is not None and (_same(path, source) or _same(path, source.parent)):
-        raise OutputError(f"{path}: the input lies in this folder; give another one")
+    if source is not None and _same(path, source):
+        raise OutputError(f"{path}: is the input folder; give another one, so that its images are kept")
     _check_writable(path)
 
 

@@ -12,6 +12,7 @@ that begins before the picture: without it FFmpeg moves every timestamp of the p
 # PyAV's stubs leave types open (Packet's parameter, **kwargs)
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ from .picture import MATRIX_BT601, PRIMARIES_BT709, RANGE_LIMITED, TRANSFER_BT70
 if TYPE_CHECKING:
     from av.packet import Packet
 
+_MOVIE_TIMESCALE = 48_000  # at least: the unit in which MP4 keeps when a stream begins (FFmpeg's own is 1000)
 _CONTAINER_OPTIONS = {
     "movflags": "hybrid_fragmented+delay_moov",
     "flush_packets": "1",  # a finished fragment goes to the file at once
@@ -97,8 +99,12 @@ class VideoSink:
             if self._container is None:
                 self._container = self._open(rendered)
             self._encode(rendered)
-        except (FFmpegError, OutputError) as exc:
-            raise self._abandon(exc) from exc
+        except OutputError:
+            self._abandon()
+            raise
+        except FFmpegError as exc:
+            self._abandon()
+            raise self._encoding_failed(exc) from exc
 
     def close(self) -> None:
         """See `Sink.close`."""
@@ -109,18 +115,23 @@ class VideoSink:
             return
         try:
             self._finish(self._container)
-        except (FFmpegError, OutputError) as exc:
-            raise self._abandon(exc) from exc
+        except OutputError:
+            self._abandon()
+            raise
+        except FFmpegError as exc:
+            self._abandon()
+            raise self._encoding_failed(exc) from exc
 
     def _open(self, rendered: Rendered) -> OutputContainer:
         """Create container and streams; the file comes into being once the encoder is open."""
         self._clock.start(rendered.frame.pts_seconds)
         self._converter = I420Converter(rendered.image.shape[1], rendered.image.shape[0])
-        container = av.open(self._file, "w", format="mp4", options=_CONTAINER_OPTIONS, buffer_size=1 << 18)
+        options = _CONTAINER_OPTIONS | {"movie_timescale": str(self._clock.movie_timescale)}
+        container = av.open(self._file, "w", format="mp4", options=options, buffer_size=1 << 18)
         self._video = self._add_video(container)
         if self._info.path is not None and self._info.kind == "video":
             origin = self._clock.origin_seconds
-            self._audio = AudioTrack(self._info.path, origin, container, _CONTAINER_OPTIONS)
+            self._audio = AudioTrack(self._info.path, origin, container, options)
         container.start_encoding()
         return container
 
@@ -161,7 +172,7 @@ class VideoSink:
         container.close()
         self._file.close()
 
-    def _abandon(self, exc: Exception) -> OutputError:
+    def _abandon(self) -> None:
         """Keep the whole fragments, drop the rest, release everything."""
         self._closed = True
         if self._audio is not None:
@@ -171,8 +182,8 @@ class VideoSink:
             self._container.close()  # the file is closed: nothing is written
         if not _plays(self._path):
             self._file.remove()
-        if isinstance(exc, OutputError):
-            return exc
+
+    def _encoding_failed(self, exc: FFmpegError) -> OutputError:
         return OutputError(f"{self._path}: encoding failed ({exc}); what was written until then is kept")
 
 
@@ -191,6 +202,11 @@ class _Clock:
     def start(self, first_seconds: float) -> None:
         """Fix time 0 of the recording, when the first frame is known."""
         self._origin = 0 if self._from_zero else self._ticks(first_seconds)
+
+    @property
+    def movie_timescale(self) -> int:
+        """Units a second that hold every tick exactly."""
+        return self.time_base.denominator * math.ceil(_MOVIE_TIMESCALE / self.time_base.denominator)
 
     @property
     def origin_seconds(self) -> float:
