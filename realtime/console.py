@@ -110,6 +110,8 @@ class Console:
             console.print(_times_table(summary))
         for name, path in summary.outputs.items():
             console.print(f"{name}: {path}", markup=False, soft_wrap=True)
+        for note in summary.notes:
+            console.print(note, markup=False, soft_wrap=True)
         if not summary.outputs and summary.ended_by == "end":
             console.print("nothing was written; add -o overlay.mp4 to keep the overlay", soft_wrap=True)
 

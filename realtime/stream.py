@@ -1,14 +1,14 @@
 """One stream from settings to summary: the parts are made, joined, run and released here."""
 
-from collections.abc import Callable
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import cv2
 
-from rt_seg.engines.engine import Engine, EngineInfo
+from rt_seg.engines.engine import EngineInfo
 from rt_seg.engines.load import PrecisionChoice, load_engine
 
 from .channel import Channel, ChannelClosed, Policy
@@ -20,19 +20,19 @@ from .pipeline import Pipeline
 from .preprocess import Preprocess
 from .render import Render
 from .segment import Segment
-from .signals import ReceivedSignal, ending_signals
+from .signals import ending_signals
 from .sinks.masks import MasksSink
 from .sinks.results import ResultsSink, results_header
 from .sinks.sink import Sink
 from .sinks.video import VideoSink
 from .sinks.window import Window
 from .sources.open import open_source
-from .sources.source import Source, SourceInfo
+from .sources.source import SourceInfo
 from .statistics import Statistics
 from .summary import Stopwatch, Summary, summarise
 
 _TICK_SECONDS = 0.1
-_WINDOW_TICK_SECONDS = 0.005
+_SCREEN_TICK_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +72,35 @@ class Observer(Protocol):
         ...
 
 
-class _Preview:
-    """A sink that keeps the newest picture for the window, which only the main thread may serve."""
+class _Screen:
+    """A sink that keeps the newest picture, and the window that shows it: only the main thread may call `refresh`."""
 
     name = "show"
     path = None
+    notes = ()
 
-    def __init__(self) -> None:
-        self.pictures: Channel[Rendered] = Channel(1, Policy.LATEST)
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._pictures: Channel[Rendered] = Channel(1, Policy.LATEST)
 
     def write(self, rendered: Rendered) -> None:
-        self.pictures.put(rendered)
+        self._pictures.put(rendered)
 
     def close(self) -> None:
-        self.pictures.close()
+        self._pictures.close()
+
+    def refresh(self) -> bool:
+        """Show the newest picture, if there is one; False when the user ended it."""
+        try:
+            return self._window.show(self._pictures.get(timeout=0).image)
+        except (TimeoutError, ChannelClosed):
+            return self._window.poll()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._window.close()
 
 
 def run_stream(settings: StreamSettings, observer: Observer) -> Summary:
@@ -102,22 +117,23 @@ def run_stream(settings: StreamSettings, observer: Observer) -> Summary:
     """
     # every stage has a thread of its own: OpenCV's pool would only fight it for the cores
     cv2.setNumThreads(1)
+    roi = parse_roi(settings.roi)
     with ExitStack() as stack:
-        roi = parse_roi(settings.roi)
         source = open_source(settings.source, start=settings.start, duration=settings.duration, limit=settings.limit)
         stack.callback(source.close)
+        # before the engine, which takes longest: what cannot be written is said at once
+        sinks = _picture_sinks(settings, source.info)
         engine = stack.enter_context(load_engine(settings.engine, precision=settings.precision))
-        window = _open_window(settings, observer)
-        preview = None
-        sinks = _make_sinks(settings, source.info, engine)
-        if window is not None:
-            stack.callback(window.close)
-            preview = _Preview()
-            sinks.insert(0, preview)
+        if settings.results is not None:
+            sinks.append(ResultsSink(settings.results, results_header(source.info, engine.spec, engine.info)))
+        screen = _open_screen(settings, observer)
+        if screen is not None:
+            stack.enter_context(screen)
+            sinks.insert(0, screen)
         statistics = Statistics()
         pipeline = Pipeline(
             source,
-            Preprocess(engine.spec, roi),
+            Preprocess(engine.spec, roi, steady=source.info.kind != "images"),
             Segment(engine, settings.threshold),
             Render(Overlay(settings.overlay, settings.alpha), Hud() if settings.hud else None, statistics),
             sinks,
@@ -126,84 +142,50 @@ def run_stream(settings: StreamSettings, observer: Observer) -> Summary:
             policy=Policy.LATEST if source.info.live else Policy.EVERY,
         )
         observer.begin(source.info, engine.info)
-        return _run(pipeline, source, engine, sinks, window, preview, observer)
+        watch = Stopwatch()
+        with ending_signals(pipeline.stop) as received, pipeline:
+            closed = _watch(pipeline, screen, observer)
+        ended_by = "signal" if received.number is not None else "window" if closed else "end"
+        return summarise(
+            pipeline, watch, source.info.name, engine.info, sinks, ended_by=ended_by, signal=received.number
+        )
 
 
-def _make_sinks(settings: StreamSettings, info: SourceInfo, engine: Engine) -> list[Sink]:
+def _picture_sinks(settings: StreamSettings, info: SourceInfo) -> list[Sink]:
     sinks: list[Sink] = []
     if settings.output is not None:
         sinks.append(VideoSink(settings.output, info))
-    if settings.results is not None:
-        sinks.append(ResultsSink(settings.results, results_header(info, engine.spec, engine.info)))
     if settings.masks is not None:
         sinks.append(MasksSink(settings.masks, info.path))
     return sinks
 
 
-def _open_window(settings: StreamSettings, observer: Observer) -> Window | None:
+def _open_screen(settings: StreamSettings, observer: Observer) -> _Screen | None:
     writes = any((settings.output, settings.results, settings.masks))
     if settings.show is False or (settings.show is None and writes):
         return None
     reason = Window.unavailable()
     if reason is None:
-        return Window("rt-seg")
+        return _Screen(Window("rt-seg"))
     if settings.show:
         observer.note(f"no window: {reason}")
     return None
 
 
-def _run(
-    pipeline: Pipeline,
-    source: Source,
-    engine: Engine,
-    sinks: list[Sink],
-    window: Window | None,
-    preview: _Preview | None,
-    observer: Observer,
-) -> Summary:
-    watch = Stopwatch()
-    closed = False
+def _watch(pipeline: Pipeline, screen: _Screen | None, observer: Observer) -> bool:
+    """Wait for the end, serving screen and observer meanwhile.
 
-    def tick() -> None:
-        nonlocal closed
-        if window is not None and preview is not None and not closed and not _show_newest(window, preview):
+    Returns:
+        Whether the user ended it at the screen.
+    """
+    updated = time.monotonic()
+    closed = False
+    while not pipeline.wait(_TICK_SECONDS if screen is None else _SCREEN_TICK_SECONDS):
+        if screen is not None and not closed and not screen.refresh():
             closed = True
             pipeline.stop()
-
-    with ending_signals(pipeline.stop) as received, pipeline:
-        _watch(pipeline, tick, observer, _TICK_SECONDS if window is None else _WINDOW_TICK_SECONDS)
-    return summarise(
-        pipeline,
-        watch,
-        source=source.info.name,
-        engine=engine.info,
-        outputs={sink.name: sink.path for sink in sinks if sink.path is not None and sink.path.exists()},
-        ended_by=_ended_by(received, closed),
-        signal=received.number,
-    )
-
-
-def _watch(pipeline: Pipeline, tick: Callable[[], None], observer: Observer, seconds: float) -> None:
-    """Wait for the end; serve window and observer meanwhile."""
-    since_update = 0.0
-    while not pipeline.wait(seconds):
-        tick()
-        since_update += seconds
-        if since_update >= _TICK_SECONDS:
+        if time.monotonic() - updated >= _TICK_SECONDS:
             observer.update(pipeline)
-            since_update = 0.0
+            updated = time.monotonic()
     observer.update(pipeline)
-
-
-def _show_newest(window: Window, preview: _Preview) -> bool:
-    """Show the newest picture, if there is one; False when the user ended it."""
-    try:
-        return window.show(preview.pictures.get(timeout=0).image)
-    except (TimeoutError, ChannelClosed):
-        return window.poll()
-
-
-def _ended_by(received: ReceivedSignal, closed: bool) -> str:
-    if received.number is not None:
-        return "signal"
-    return "window" if closed else "end"
+    return closed

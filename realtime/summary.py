@@ -1,7 +1,7 @@
 """`Summary`: what a stream did, for a person and for a machine."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from rt_seg.engines.engine import EngineInfo
 from rt_seg.errors import RtSegError
 
 from .pipeline import Pipeline
+from .sinks.sink import Sink
 from .statistics import Percentiles
 
 SCHEMA_VERSION = 1
@@ -22,6 +23,7 @@ class Summary:
         source: Name of the source.
         engine: What inferred.
         outputs: Files and folders that were written, by the name of their sink.
+        notes: What a user should know of the outputs, such as missing sound.
         frames_in: Frames the source delivered.
         frames_out: Frames that were rendered and handed to every sink.
         frames_with_polyps: Those of them that show at least one.
@@ -40,6 +42,7 @@ class Summary:
     source: str
     engine: EngineInfo
     outputs: Mapping[str, Path]
+    notes: tuple[str, ...]
     frames_in: int
     frames_out: int
     frames_with_polyps: int
@@ -68,6 +71,7 @@ class Summary:
                 "notes": list(self.engine.notes),
             },
             "outputs": {name: str(path) for name, path in self.outputs.items()},
+            "notes": list(self.notes),
             "frames_in": self.frames_in,
             "frames_out": self.frames_out,
             "frames_with_polyps": self.frames_with_polyps,
@@ -104,10 +108,10 @@ class Stopwatch:
 def summarise(
     pipeline: Pipeline,
     watch: Stopwatch,
-    *,
     source: str,
     engine: EngineInfo,
-    outputs: Mapping[str, Path],
+    sinks: Sequence[Sink],
+    *,
     ended_by: str,
     signal: int | None,
 ) -> Summary:
@@ -123,7 +127,8 @@ def summarise(
     return Summary(
         source=source,
         engine=engine,
-        outputs=outputs,
+        outputs={sink.name: sink.path for sink in sinks if sink.path is not None and sink.path.exists()},
+        notes=tuple(note for sink in sinks for note in sink.notes),
         frames_in=pipeline.frames_in,
         frames_out=pipeline.frames_out,
         frames_with_polyps=statistics.with_polyps,

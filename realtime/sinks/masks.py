@@ -51,6 +51,11 @@ class MasksSink:
         """See `Sink.path`."""
         return self._path
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Sink.notes`."""
+        return ()
+
     def write(self, rendered: Rendered) -> None:
         """See `Sink.write`."""
         mask = frame_mask(rendered.segmentation)

@@ -90,6 +90,11 @@ class ResultsSink:
         """See `Sink.path`."""
         return self._path
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Sink.notes`."""
+        return ()
+
     def write(self, rendered: Rendered) -> None:
         """See `Sink.write`."""
         if self._file.closed:

@@ -23,6 +23,11 @@ class Sink(Protocol):
         """File or folder that it writes, if any."""
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of what it wrote, such as missing sound; complete once it is closed."""
+        ...
+
     def write(self, rendered: Rendered) -> None:
         """Take one frame; its arrays are read only during the call.
 

@@ -74,8 +74,8 @@ class ChannelModel(RuleBasedStateMachine):
         assert self.channel.dropped == self.lost
 
 
-class TestLatest(ChannelModel.TestCase):
-    """With LATEST any sequence of puts and gets matches a list that loses its oldest item when full."""
+# with LATEST any sequence of puts and gets matches a list that loses its oldest item when full
+TestLatest = ChannelModel.TestCase
 
 
 def test_close_lets_waiting_items_out_then_ends() -> None:

@@ -50,6 +50,7 @@ class ListSink:
     """Keeps the indices it is given; may fail at one of them."""
 
     path: Path | None = None
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self, name: str = "record", *, fail_at: int | None = None, on_write: Callable[[int], object] | None = None
