@@ -1,0 +1,106 @@
+"""The command line itself: help, version, errors and what it imports."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rt_seg.cli import app
+from rt_seg.errors import DataError, MissingDependencyError, RtSegError
+
+_HEAVY = {"av", "cv2", "keras", "matplotlib", "numpy", "onnx", "openvino", "tensorflow", "tensorrt"}
+
+_LIST_IMPORTS = """
+import sys
+from rt_seg.cli import app
+try:
+    app({arguments!r})
+except SystemExit as end:
+    print(*sorted(sys.modules), file=sys.stderr)
+    sys.exit(end.code)
+"""
+
+
+def _answer(*arguments: str) -> str:
+    """What a successful call prints, wrapped lines joined."""
+    result = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}).invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return " ".join(result.stdout.split())
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`rt-seg ARGUMENTS` in a process of its own, outside the checkout."""
+    return subprocess.run(
+        [sys.executable, "-m", "rt_seg", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def _errors_of_stream(root: type[RtSegError] = RtSegError) -> Iterator[type[RtSegError]]:
+    """The errors that `stream` ends with; the others concern training data and extras that it never imports."""
+    for error in root.__subclasses__():
+        if error.__module__ == RtSegError.__module__ and error not in (DataError, MissingDependencyError):
+            if "exit_code" in vars(error):
+                yield error
+            yield from _errors_of_stream(error)
+
+
+def test_help_names_the_commands() -> None:
+    """`--help` and `-h` say what there is to do."""
+    assert "stream" in _answer("--help")
+    assert _answer("--help") == _answer("-h")
+
+
+def test_version_is_the_installed_one() -> None:
+    """`--version` prints the distribution's version and nothing else."""
+    assert _answer("--version") == f"rt-seg {version('rt-seg')}"
+
+
+def test_help_of_stream_names_every_exit_code() -> None:
+    """A script can learn from `stream --help` what each of its exit codes means."""
+    codes = _answer("stream", "--help").partition("Exit codes:")[2]
+    named = {int(code) for code in re.findall(r"\b(\d+) [a-z]", codes)}
+    assert named >= {0, 2, 130, 143} | {error.exit_code for error in _errors_of_stream()}
+
+
+def test_wrong_option_is_a_wrong_command_line() -> None:
+    """An unknown option ends with 2, as on every command line."""
+    assert CliRunner().invoke(app, ["stream", "demo", "--no-such-option"]).exit_code == 2
+
+
+def test_error_is_one_line_and_its_exit_code(tmp_path: Path) -> None:
+    """An error on purpose shows no traceback: one line names the file, and the exit code is the documented one."""
+    ended = _run(tmp_path, "stream", "missing.mp4", "-o", "out.mp4")
+    assert ended.returncode == 3
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("rt-seg: ")
+    assert ended.stderr.count("\n") == 1
+    assert "missing.mp4" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    """With `--debug` the same error comes with the way it took."""
+    ended = _run(tmp_path, "--debug", "stream", "missing.mp4")
+    assert ended.returncode != 0
+    assert "Traceback (most recent call last)" in ended.stderr
+    assert "rt_seg.errors.SourceError" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["stream", "--help"], ["--version"]])
+def test_help_imports_no_heavy_library(arguments: list[str], tmp_path: Path) -> None:
+    """The command line answers at once: nothing that decodes, computes or trains is imported before it is needed."""
+    program = _LIST_IMPORTS.format(arguments=arguments)
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert _HEAVY.isdisjoint(ended.stderr.split())
+
+
+def test_import_of_the_package_imports_no_heavy_library(tmp_path: Path) -> None:
+    """`import rt_seg` costs nothing; `load_engine` is found when it is asked for."""
+    program = "import rt_seg, sys; print(*sys.modules); rt_seg.load_engine"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert _HEAVY.isdisjoint(ended.stdout.split())
