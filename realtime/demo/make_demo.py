@@ -108,9 +108,7 @@ SCENES: dict[str, tuple[Pose, ...]] = {
 class Scene:
     """A still with its mask and the camera's path over it."""
 
-    def __init__(
-        self, image: UInt8Array, mask: UInt8Array, valid: UInt8Array, path: tuple[Pose, ...]
-    ) -> None:
+    def __init__(self, image: UInt8Array, mask: UInt8Array, valid: UInt8Array, path: tuple[Pose, ...]) -> None:
         self._image, self._mask, self._valid = image, mask, valid
         self._seconds = np.array([pose.second for pose in path])
         self._poses = np.array([pose.as_row() for pose in path])
@@ -261,9 +259,7 @@ def encode(frames: Iterator[tuple[UInt8Array, UInt8Array]], folder: Path) -> Non
         context.color_primaries = context.color_trc = 1  # BT.709 in the tables of ITU-T H.273
         for index, (image, truth) in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-            yuv = frame.reformat(
-                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-            )
+            yuv = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
             yuv.pts, yuv.time_base = index, Fraction(1, FPS)
             container.mux(stream.encode(yuv))
             runs.append(encode_runs(truth))
