@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 from av.audio.frame import AudioFrame
@@ -224,7 +224,7 @@ def _has_adts_headers(stream: AudioStream) -> bool:
     return stream.codec_context.codec.canonical_name == "aac" and not stream.codec_context.extradata
 
 
-def _as_in_mp4(stream: AudioStream) -> Callable[[Packet], Sequence[Packet]]:
+def _as_in_mp4(stream: AudioStream) -> "Callable[[Packet[Any]], Sequence[Packet[Any]]]":
     """What makes of a packet of the source one of MP4."""
     if not _has_adts_headers(stream):
         return lambda packet: [packet]

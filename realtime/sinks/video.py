@@ -184,7 +184,10 @@ class VideoSink:
             self._file.remove()
 
     def _encoding_failed(self, exc: FFmpegError) -> OutputError:
-        return OutputError(f"{self._path}: encoding failed ({exc}); what was written until then is kept")
+        return OutputError(
+            f"{self._path}: encoding {self._converter.width}x{self._converter.height} as H.264 failed "
+            f"({exc.strerror or exc}); what was recorded before is kept"
+        )
 
 
 class _Clock:

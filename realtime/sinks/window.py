@@ -78,7 +78,12 @@ class Window:
         return not self._ended
 
     def _was_closed(self) -> bool:
-        return self._shown and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+        if not self._shown:
+            return False
+        try:
+            return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+        except cv2.error:  # Qt is gone with its last window
+            return True
 
     def close(self) -> None:
         """Take the window away; a second call does nothing."""

@@ -15,13 +15,13 @@ from rt_seg.realtime.sources.source import SourceInfo
 NTSC = [1001 * index for index in range(75)]
 VARIABLE = [0, 33, 67, 100, 500, 501, 533, 900, 1900, 1917, 1933, 4000]
 
-SOURCES = {
+SOURCES: dict[str, tuple[str, list[int], Fraction, dict[str, Any]]] = {
     "29.97": ("clip.mp4", NTSC, Fraction(1, 30000), {"audio": ["aac"]}),
     "variable": ("clip.mkv", VARIABLE, Fraction(1, 1000), {}),
     "variable with sound": ("clip.mkv", VARIABLE, Fraction(1, 1000), {"audio": ["aac"]}),
     "mpeg-ts": ("clip.ts", [3600 * index for index in range(60)], Fraction(1, 90000), {"audio": ["mp2"]}),
     "mpeg-ps": ("clip.mpg", list(range(60)), Fraction(1, 25), {"video": "mpeg2video", "audio": ["mp2"]}),
-    "picture later than sound": ("clip.mp4", [2400 + 1001 * index for index in range(40)], Fraction(1, 30000), {"audio": ["aac"]}),
+    "picture later than sound": ("clip.mp4", [tick + 2400 for tick in NTSC], Fraction(1, 30000), {"audio": ["aac"]}),
 }
 
 
