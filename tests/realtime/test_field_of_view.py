@@ -49,7 +49,7 @@ def assert_near(box: Box, expected: Box, pixels: int) -> None:
     assert expected.bottom <= box.bottom <= expected.bottom + pixels
 
 
-@pytest.mark.parametrize("black", [0, 8, 16])
+@pytest.mark.parametrize("black", [0, 8, 22])
 @pytest.mark.parametrize(
     ("size", "field"),
     [((1920, 1080), FIELD), ((1280, 720), Box(392, 18, 856, 684)), ((720, 576), Box(150, 30, 520, 500)),
@@ -109,6 +109,24 @@ def test_a_lasting_change_is_followed() -> None:
     assert_near(last(finder, [screen(small)] * 3), small, 19)
     assert_near(last(finder, [screen(large)] * 25), large, 19)
     assert_near(last(finder, [screen(small)] * 300), small, 19)
+
+
+def test_small_differences_do_not_move_it() -> None:
+    """An edge that wavers by a hundredth of the frame does not make the box waver."""
+    finder = FieldOfView()
+    found = finder.find(screen())
+    wider = Box(FIELD.x - 20, FIELD.y, FIELD.width + 40, FIELD.height)
+    narrower = Box(FIELD.x + 60, FIELD.y, FIELD.width - 120, FIELD.height)
+    assert last(finder, [screen(wider)] * 50) == found
+    assert last(FieldOfView(), [screen(wider)]) != found
+    assert last(finder, [screen(narrower)] * 400) == found
+
+
+def test_a_thin_line_that_touches_the_field_is_not_part_of_it() -> None:
+    """Rules and letters beside the picture are cut off even where they run into it."""
+    image = screen()
+    cv2.line(image, (40, 540), (FIELD.x + 20, 540), (220, 220, 220), 12)
+    assert_near(FieldOfView().find(image), FIELD, 19)
 
 
 def test_another_frame_size_starts_anew() -> None:
