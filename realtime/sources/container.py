@@ -8,18 +8,19 @@ from typing import cast
 import av
 from av.codec.context import ThreadType
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import EOFError as FFmpegEOFError
+from av.error import FFmpegError, InvalidDataError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from rt_seg.errors import SourceError
 
+from .mp4 import read_layout
+
 _MAX_PLAUSIBLE_FPS = 1000
 _DEFAULT_FRAME_SECONDS = 1 / 25
 # FFmpeg would draw a text file as a terminal's screen
 _NOT_VIDEO_FORMATS = frozenset({"tty"})
-# boxes that may stand at the top level of an MP4 or QuickTime file (ISO/IEC 14496-12, table 1)
-_MP4_BOXES = frozenset({b"ftyp", b"mdat", b"free", b"skip", b"wide", b"uuid", b"moof", b"styp", b"sidx", b"pdin"})
 
 
 def open_container(path: Path) -> InputContainer:
@@ -35,8 +36,7 @@ def open_container(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty; copy or record it again")
     try:
-        # absolute and with the protocol, so that no name is taken for an address ("a:b.mp4") or an option
-        container = av.open(f"file:{path.absolute()}", metadata_errors="replace")
+        container = _open(path)
     except PermissionError as exc:
         raise SourceError(f"{path}: no permission to read it; change the file's permissions") from exc
     except (FFmpegError, OSError) as exc:
@@ -47,6 +47,19 @@ def open_container(path: Path) -> InputContainer:
     return container
 
 
+def _open(path: Path) -> InputContainer:
+    # absolute and with the protocol, so that no name is taken for an address ("a:b.mp4") or an option
+    address = f"file:{path.absolute()}"
+    try:
+        return av.open(address, metadata_errors="replace")
+    except (InvalidDataError, FFmpegEOFError):
+        layout = read_layout(path)
+        if not (layout.has_index and layout.is_fragmented):
+            raise
+        # cut within a fragment's index, which FFmpeg reads ahead on opening unless told not to: what is before plays
+        return av.open(address, options={"fflags": "ignidx"}, metadata_errors="replace")
+
+
 def reason_of(error: BaseException | None) -> str:
     """What a foreign error says, without the address or file name that PyAV adds (it may hold a password)."""
     reason = getattr(error, "strerror", None) or type(error).__name__
@@ -54,37 +67,15 @@ def reason_of(error: BaseException | None) -> str:
 
 
 def _refusal(path: Path, error: Exception) -> str:
-    if _lacks_mp4_index(path):
+    layout = read_layout(path)
+    if layout.is_mp4 and not layout.has_index:
         return (
             f"{path}: its index (the moov box) is missing: the file was cut off or its recording was not finished; "
             "copy it again from the recorder"
         )
+    if isinstance(error, FFmpegEOFError) or layout.ends_within_fragment_index:
+        return f"{path}: it ends before the first picture; copy it again from the recorder"
     return f"{path}: not a video that can be read ({reason_of(error)}); give a video file"
-
-
-def _lacks_mp4_index(path: Path) -> bool:
-    """Whether an MP4's top-level boxes end, or run past the file's end, without a whole ``moov``."""
-    seen = False
-    size = path.stat().st_size
-    try:
-        with path.open("rb") as file:
-            position = 0
-            while position + 8 <= size:
-                file.seek(position)
-                header = file.read(16)
-                length, kind = int.from_bytes(header[:4]), header[4:8]
-                if kind == b"moov":
-                    return position + length > size
-                if kind not in _MP4_BOXES:
-                    return seen
-                seen = True
-                length = int.from_bytes(header[8:16]) if length == 1 else length
-                if length < 8:  # 0: the box lasts to the end of the file
-                    return True
-                position += length
-    except OSError:
-        return False
-    return seen
 
 
 def pick_video(container: InputContainer, name: str) -> VideoStream:

@@ -7,9 +7,11 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from .container import frame_seconds, mean_rate, reason_of
+from .mp4 import read_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from av.packet import Packet
     from av.stream import Stream
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 _TOLERANCE_FRAMES = 2.5
 _TOLERANCE_SECONDS = 0.1
 _MICROSECONDS = 1_000_000
-_CUT_OFF = "the file is cut off"
+_CUT_OFF = "the file is cut off or damaged there"
 
 
 class BreakOff(Exception):  # noqa: N818  # not an error to report: it carries the reason to where that one is made
@@ -42,8 +44,9 @@ class VideoPackets:
     estimated from what is left of the file.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, path: "Path") -> None:
         self._container = container
+        self._path = path
         self._stream = stream
         self._formats = container.format.name.split(",")
         self._last_dts: int | None = None
@@ -58,7 +61,8 @@ class VideoPackets:
         try:
             yield from self._read()
         except FFmpegError as exc:
-            raise BreakOff(f"reading fails ({reason_of(exc)})") from exc
+            reason = _CUT_OFF if self._falls_short() else f"reading fails ({reason_of(exc)})"
+            raise BreakOff(reason) from exc
         if self._falls_short():
             raise BreakOff(_CUT_OFF)
 
@@ -87,7 +91,8 @@ class VideoPackets:
     def _falls_short(self) -> bool:
         if "mp4" in self._formats:
             index = self._stream.index_entries
-            return len(index) > 0 and (self._last_dts is None or index[-1].timestamp > self._last_dts)
+            unread = len(index) > 0 and (self._last_dts is None or index[-1].timestamp > self._last_dts)
+            return unread or read_layout(self._path).ends_within_fragment_index
         promised = self._promised_end()
         tolerance = max(_TOLERANCE_FRAMES * frame_seconds(self._stream), _TOLERANCE_SECONDS)
         return promised is not None and promised - self._end > tolerance
@@ -101,3 +106,22 @@ class VideoPackets:
         if "matroska" in self._formats and duration is not None:
             return duration / _MICROSECONDS
         return None
+
+
+def from_last_key(packets: "Iterator[Packet[VideoStream]]", pts: int) -> "Iterator[Packet[VideoStream]]":
+    """Leave out what need not be decoded to see the picture at a timestamp and all after it.
+
+    Args:
+        packets: From the beginning of the stream.
+        pts: In ticks.
+    """
+    waiting: list[Packet[VideoStream]] = []
+    for packet in packets:
+        if packet.is_keyframe and packet.pts is not None and packet.pts <= pts:
+            waiting.clear()
+        waiting.append(packet)
+        # packets come in the order of dts, which is never after pts: no earlier picture follows
+        if packet.size == 0 or (packet.dts is not None and packet.dts > pts):
+            break
+    yield from waiting
+    yield from packets

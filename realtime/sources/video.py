@@ -22,7 +22,7 @@ from .container import (
     start_ticks,
     time_base,
 )
-from .packets import BreakOff, VideoPackets
+from .packets import BreakOff, VideoPackets, from_last_key
 from .pixels import BgrConverter, upright_size
 from .selection import Selection
 from .source import SourceInfo
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-# Seconds before the wanted time to seek to, in turn, until a key frame at or before it is found: containers without an
-# index (MPEG-TS, MPEG-PS) land anywhere. After these the file is decoded from its beginning.
-_SEEK_MARGINS = (0.0, 2.0, 10.0)
+# Their index leads to the key frame before a time. Elsewhere FFmpeg's seeking may land behind it, and in MPEG-PS it
+# guesses the timestamps of what follows: there the packets are read from the beginning, and only the last ones decoded.
+_SEEKABLE_FORMATS = frozenset({"mp4", "matroska", "avi", "flv"})
 
 Picture = tuple[av.VideoFrame, float]  # as decoded, and its stream time in seconds
 
@@ -98,16 +98,16 @@ class VideoSource:
         except BaseException:
             self._container.close()
             raise
-        self._begin(after_seek=False)
+        self._begin()
 
-    def _begin(self, *, after_seek: bool) -> None:
-        """Start decoding at the container's position."""
+    def _begin(self, *, skip_to: float = 0.0) -> None:
+        """Set up decoding from the container's position, or from the last key frame up to a time after it."""
         self._pictures.close()
         start = start_ticks(self._container, self._stream)
         self._timeline = Timeline(time_base(self._stream), start, frame_seconds(self._stream))
-        self._skip_to_key = after_seek
         self._refusal = ""
-        self._pictures = self._decode()
+        packets = iter(VideoPackets(self._container, self._stream, self._path))
+        self._pictures = self._decode(from_last_key(packets, self._timeline.raw(skip_to)) if skip_to > 0 else packets)
 
     def _find_first(self) -> Picture:
         """The first selected picture; decoding goes on after it."""
@@ -130,29 +130,27 @@ class VideoSource:
         return f"start is {self._selection.start:g} s, but it ends at {end:.2f} s; choose an earlier start"
 
     def _seek(self, start: float) -> Picture | None:
-        """Go to a key frame at or before a time and return its picture, else to the beginning and return None."""
-        for margin in _SEEK_MARGINS:
-            target = start - margin
-            if target <= 0:
-                break
+        """Have decoding begin at a key frame at or before a time; return its picture if it was decoded already."""
+        if _SEEKABLE_FORMATS.intersection(self._container.format.name.split(",")):
             with contextlib.suppress(FFmpegError, SourceInterrupted):
-                self._container.seek(self._timeline.raw(target), stream=self._stream)
-                self._begin(after_seek=True)
+                self._container.seek(self._timeline.raw(start), stream=self._stream)
+                self._begin()
                 picture = next(self._pictures, None)
                 if picture is not None and picture[1] <= start:
                     return picture
-        self.close()
-        self._open()
+            self.close()
+            self._open()
+        self._begin(skip_to=start)
         return None
 
-    def _decode(self) -> Generator[Picture]:
-        """All pictures from the container's position to its end, or to where it breaks off.
+    def _decode(self, packets: "Iterator[Packet[VideoStream]]") -> Generator[Picture]:
+        """All pictures of the packets, to the end of the file or to where it breaks off.
 
         Raises:
             SourceInterrupted: It broke off; what could be decoded before was delivered.
         """
         try:
-            for packet in VideoPackets(self._container, self._stream):
+            for packet in packets:
                 yield from self._place(self._decode_packet(packet))
         except BreakOff as exc:
             yield from self._place(self._held_back(exc.pts))
@@ -183,9 +181,7 @@ class VideoSource:
 
     def _place(self, pictures: list[av.VideoFrame]) -> Iterator[Picture]:
         for picture in pictures:
-            self._skip_to_key = self._skip_to_key and not picture.key_frame
-            if not self._skip_to_key:
-                yield picture, self._timeline.place(picture.pts)
+            yield picture, self._timeline.place(picture.pts)
 
     def _describe(self, first: av.VideoFrame) -> SourceInfo:
         rate = mean_rate(self._stream)

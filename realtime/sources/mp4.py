@@ -1,0 +1,55 @@
+"""The outermost boxes of an MP4 or QuickTime file: they tell what is missing when FFmpeg only says "invalid data"."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+# kinds a file may begin with (ISO/IEC 14496-12, table 1, and QuickTime's wide)
+_FIRST_KINDS = frozenset({b"ftyp", b"mdat", b"free", b"skip", b"wide", b"moov", b"styp", b"moof", b"uuid", b"pdin"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mp4Layout:
+    """What stands at the top level of a file.
+
+    Attributes:
+        is_mp4: It begins with a box.
+        has_index: A whole ``moov``.
+        is_fragmented: At least one ``moof``, as in files that are written while they are recorded.
+        ends_within_fragment_index: The last ``moof``, or a box too short to tell, runs past the file's end.
+    """
+
+    is_mp4: bool
+    has_index: bool
+    is_fragmented: bool
+    ends_within_fragment_index: bool
+
+
+def read_layout(path: Path) -> Mp4Layout:
+    """Walk the boxes of a file; reads a few bytes of each.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    size = path.stat().st_size
+    boxes: list[tuple[bytes, bool]] = []  # kind, and whether it is whole
+    with path.open("rb") as file:
+        position = 0
+        while position < size:
+            file.seek(position)
+            header = file.read(16)
+            length, kind = int.from_bytes(header[:4]), header[4:8]
+            if len(kind) < 4:
+                boxes.append((b"", False))
+                break
+            if not boxes and kind not in _FIRST_KINDS:
+                break
+            length = int.from_bytes(header[8:16]) if length == 1 else length or size - position
+            boxes.append((kind, position + length <= size))
+            position += max(length, 8)
+    kinds = {kind for kind, _ in boxes}
+    return Mp4Layout(
+        is_mp4=bool(boxes),
+        has_index=(b"moov", True) in boxes,
+        is_fragmented=b"moof" in kinds,
+        ends_within_fragment_index=b"moof" in kinds and boxes[-1] in {(b"moof", False), (b"", False)},
+    )

@@ -1,0 +1,198 @@
+"""Damaged and cut videos: what can be decoded is delivered, then one line says where it breaks off."""
+
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from rt_seg.errors import SourceError, SourceInterrupted
+from rt_seg.realtime.frame import Frame
+from rt_seg.realtime.sources.open import open_source
+
+UInt8Array = npt.NDArray[np.uint8]
+WriteClip = Callable[..., Path]
+ReadNumber = Callable[[UInt8Array], int]
+OpenFiles = Callable[[], set[str]]
+
+FRAMES = 50
+CUT: dict[str, dict[str, Any]] = {
+    "index_first.mp4": {"container_options": {"movflags": "faststart"}},
+    "fragmented.mp4": {"container_options": {"movflags": "frag_keyframe+empty_moov"}, "options": {"g": "10"}},
+    "clip.mkv": {},
+    "sound.mkv": {"audio": True},
+    "clip.avi": {"codec": "mpeg4"},
+    "jpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "clip.flv": {},
+}
+
+
+def read_to_the_break(path: Path, **selection: Any) -> tuple[list[Frame], str]:
+    """The frames until `SourceInterrupted`, and its message."""
+    source = open_source(str(path), **selection)
+    frames: list[Frame] = []
+    try:
+        with pytest.raises(SourceInterrupted) as caught:
+            frames.extend(source)
+    finally:
+        source.close()
+    return frames, str(caught.value)
+
+
+def shorten(path: Path, share: float) -> None:
+    """Keep the first part of a file."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("share", [0.6, 0.85])
+@pytest.mark.parametrize("name", CUT)
+def test_a_cut_file_keeps_what_was_decoded(
+    name: str, share: float, write_clip: WriteClip, read_number: ReadNumber, open_files: OpenFiles, tmp_path: Path
+) -> None:
+    """All whole frames come in order, then the message names file, time and frame; the file is closed.
+
+    Only among the last few may one be missing: it would have been shown before the one that it was built from.
+    """
+    path = write_clip(tmp_path / name, frames=FRAMES, width=320, height=240, **CUT[name])
+    shorten(path, share)
+    before = open_files()
+    frames, message = read_to_the_break(path)
+    assert open_files() == before
+    count = len(frames)
+    assert 0 < count < FRAMES
+    numbers = [read_number(frame.image) for frame in frames]
+    assert [frame.pts_seconds for frame in frames] == pytest.approx([number / 25 for number in numbers], abs=1e-3)
+    assert numbers == sorted(set(numbers))
+    assert numbers[: count - 4] == list(range(count - 4))
+    at = f"{(numbers[-1] + 1) / 25:.2f} s (frame {count})"
+    where = f"{path}: breaks off at {at}"
+    assert message == f"{where}: the file is cut off or damaged there; the frames before it were kept"
+
+
+def test_a_cut_between_two_frames_is_noticed(write_clip: WriteClip, tmp_path: Path) -> None:
+    """FFmpeg reports a file cut exactly after a frame as ended; the file's index tells."""
+    path = write_clip(
+        tmp_path / "clip.mp4", frames=FRAMES, options={"bf": "0"}, container_options={"movflags": "faststart"}
+    )
+    with av.open(path) as container:
+        positions = [entry.pos for entry in container.streams.video[0].index_entries]
+    path.write_bytes(path.read_bytes()[: positions[30]])
+    frames, message = read_to_the_break(path)
+    assert len(frames) == 30
+    assert "breaks off at 1.20 s (frame 30)" in message
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {},
+        {"options": {"g": "10"}},
+        {"pts": [0, *range(5, 54)]},
+        {"audio": True},
+        {"container_options": {"movflags": "frag_keyframe+empty_moov"}},
+    ],
+    ids=["plain", "short_gop", "gap", "sound", "fragmented"],
+)
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_whole_file_is_not_called_cut(
+    kind: dict[str, Any], suffix: str, write_clip: WriteClip, tmp_path: Path
+) -> None:
+    """No alarm for whole files: gaps, B-frames, sound that lasts longer."""
+    if suffix == "mkv":
+        kind = {key: value for key, value in kind.items() if key != "container_options"}
+    source = open_source(str(write_clip(tmp_path / f"clip.{suffix}", frames=FRAMES, **kind)))
+    count = len(list(source))
+    source.close()
+    assert count == FRAMES
+
+
+@pytest.mark.parametrize("selection", [{"limit": 5}, {"duration": 0.2}])
+def test_a_break_after_the_selected_part_is_no_matter(
+    selection: dict[str, Any], write_clip: WriteClip, tmp_path: Path
+) -> None:
+    """Who asks for the beginning of a cut file gets it without complaint."""
+    path = write_clip(tmp_path / "clip.mp4", frames=FRAMES, container_options={"movflags": "faststart"})
+    shorten(path, 0.8)
+    source = open_source(str(path), **selection)
+    assert len(list(source)) == 5
+    source.close()
+
+
+def test_a_start_behind_the_break_is_refused(write_clip: WriteClip, open_files: OpenFiles, tmp_path: Path) -> None:
+    """The line says where the file breaks off."""
+    path = write_clip(tmp_path / "clip.mp4", frames=FRAMES, container_options={"movflags": "faststart"})
+    shorten(path, 0.8)
+    before = open_files()
+    with pytest.raises(SourceError, match=r"breaks off at \d\.\d\d s: .*; choose an earlier start$"):
+        open_source(str(path), start=1.9)
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_damage_midway_keeps_the_frames_before_it(
+    name: str, write_clip: WriteClip, open_files: OpenFiles, tmp_path: Path
+) -> None:
+    """Delivery stops where the decoder fails, rather than with wrong frames; the line says when."""
+    noise = np.random.default_rng(7).integers(0, 255, (FRAMES, 96, 128, 3), dtype=np.uint8)
+    path = write_clip(tmp_path / name, width=128, height=96, pictures=list(noise), options={"bf": "2", "g": "250"})
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + len(data) // 20] = random.Random(1).randbytes(len(data) // 20)  # noqa: S311  # no secret
+    path.write_bytes(data)
+    before = open_files()
+    frames, message = read_to_the_break(path)
+    assert open_files() == before
+    count = len(frames)
+    assert FRAMES // 3 < count < FRAMES * 2 // 3
+    assert f"breaks off at {count / 25:.2f} s (frame {count}): the " in message
+    assert "damaged" in message
+    assert message.endswith("the frames before it were kept")
+
+
+def test_a_cut_out_of_a_longer_video_begins_at_its_first_key_frame(
+    write_clip: WriteClip, read_number: ReadNumber, tmp_path: Path
+) -> None:
+    """Packets before the first key frame are not damage."""
+    path = write_clip(tmp_path / "clip.ts", frames=60, options={"g": "20", "bf": "0", "sc_threshold": "0"})
+    data = path.read_bytes()
+    cut = len(data) // 6 // 188 * 188
+    path.write_bytes(data[:376] + data[cut:])  # the tables of the stream, then the middle
+    source = open_source(str(path))
+    numbers = [read_number(frame.image) for frame in source]
+    source.close()
+    assert numbers == list(range(20, 60))
+
+
+def test_an_mp4_without_its_index_is_refused(write_clip: WriteClip, open_files: OpenFiles, tmp_path: Path) -> None:
+    """Cut before the end, a plain MP4 has no index: the line says so."""
+    path = write_clip(tmp_path / "clip.mp4", frames=FRAMES)
+    before = open_files()
+    for share in (0.9, 0.5):
+        shorten(path, share)
+        with pytest.raises(SourceError, match=r"its index \(the moov box\) is missing.*copy it again") as caught:
+            open_source(str(path))
+        assert not isinstance(caught.value, SourceInterrupted)
+        assert not re.search(r"\n", str(caught.value))
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("bytes_of_fragment", [3, 12, 60, 150])
+def test_a_recording_cut_within_a_fragments_index_plays_up_to_it(
+    bytes_of_fragment: int, write_clip: WriteClip, read_number: ReadNumber, tmp_path: Path
+) -> None:
+    """A recording that was killed while it wrote the index of a fragment plays to the fragment before."""
+    flags = {"movflags": "frag_keyframe+empty_moov"}
+    options = {"g": "10", "bf": "0", "sc_threshold": "0"}
+    path = write_clip(tmp_path / "clip.mp4", frames=FRAMES, options=options, container_options=flags)
+    data = path.read_bytes()
+    fragments = [match.start() - 4 for match in re.finditer(b"moof", data)]
+    path.write_bytes(data[: fragments[3] + bytes_of_fragment])
+    frames, message = read_to_the_break(path)
+    assert [read_number(frame.image) for frame in frames] == list(range(30))
+    assert "breaks off at 1.20 s (frame 30)" in message
