@@ -1,0 +1,217 @@
+"""The project around the code: the README's commands, what is shipped, what is declared, what no file may hold."""
+
+import ast
+import re
+import subprocess
+import sys
+import tokenize
+import tomllib
+import zipfile
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution, distribution, packages_distributions
+from pathlib import Path
+from shutil import copytree, ignore_patterns, unpack_archive
+
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+_ROOT = Path(__file__).parent.parent
+_FOLDERS = ("benchmarks", "engines", "realtime", "train")
+_NOT_OURS = ignore_patterns(
+    "__pycache__", "*.egg-info", "build", "dist", ".git", ".venv*", ".*_cache", ".hypothesis", ".coverage*"
+)
+_BUILD = "import sys, setuptools.build_meta as backend; getattr(backend, sys.argv[1])(sys.argv[2])"
+
+
+def _files(folder: Path = _ROOT) -> Iterator[Path]:
+    """Every file of the project once: links, caches and what is built are left out."""
+    ignored = _NOT_OURS(str(folder), [path.name for path in folder.iterdir()])
+    for path in sorted(folder.iterdir()):
+        if path.name in ignored or path.is_symlink():
+            continue
+        if path.is_dir():
+            yield from _files(path)
+        else:
+            yield path
+
+
+def _texts() -> Iterator[tuple[Path, str]]:
+    for path in _files():
+        try:
+            yield path, path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # a picture, a video or a model
+
+
+def _readme_commands() -> list[str]:
+    set_up = (_ROOT / "README.md").read_text(encoding="utf-8").split("\n## ")[1]
+    return re.findall(r"```sh\n(.*?)\n```", set_up, flags=re.DOTALL)
+
+
+def test_readme_has_two_commands_of_one_line() -> None:
+    """A newcomer types one line to see an overlay, and one to run the tests."""
+    demo, tests = _readme_commands()
+    assert "\n" not in demo + tests
+    assert demo.endswith("rt-seg stream demo -o demo-overlay.mp4")
+    assert tests.endswith("pytest")
+
+
+def test_ci_runs_what_the_readme_says() -> None:
+    """`.ci/run` installs the README's system packages and runs the rest of its test command, letter by letter."""
+    script = (_ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    demo, tests = _readme_commands()
+    system, _, own = tests.partition(" && python3 ")
+    assert demo.startswith(f"{system} && python3 ")
+    assert f"({system})" in script
+    assert f"(python3 {own})" in script
+
+
+def test_python_in_the_readme_runs() -> None:
+    """The README's Python example finds the polyp of the packaged sample with the packaged model."""
+    readme = (_ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    check = "import cv2; truth = cv2.resize(load_samples()[0].mask, mask.shape[::-1]) > 127\n"
+    figure = "print((mask & truth).sum() / (mask | truth).sum())"
+    ended = subprocess.run([sys.executable, "-c", example + check + figure], capture_output=True, text=True, check=True)
+    assert float(ended.stdout) > 0.5
+
+
+def test_no_file_names_this_machine_or_a_foreign_host() -> None:
+    """What is in the repository holds on every machine: no path of one machine, no address but of documents."""
+    machine = re.compile(r"(?<![\w.<{}])/(?:work|root|home|Users)/\w|\.\./shared")
+    address = re.compile(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)+)", flags=re.IGNORECASE)
+    known = {"creativecommons.org", "doi.org", "www.apache.org", "127.0.0.1"}
+    for path, text in _texts():
+        assert machine.search(text) is None, path
+        assert set(address.findall(text)) <= known, path
+
+
+_DIRECTIVE = re.compile(
+    r"#\s*(?:(?:ruff: )?noqa(?::\s*[A-Z0-9, ]+\d)?|(?:type|pyright):\s*ignore(?:\[[\w\-, ]*\])?|pyright:\s*[\w=]+)"
+)
+
+
+def _bare_directives(path: Path) -> Iterator[int]:
+    """Line numbers of the directives to checkers without a reason beside them, above them or on the same one above."""
+    lines = ["", *path.read_text(encoding="utf-8").splitlines()]
+    explained: tuple[int, str] | None = None
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            found = _DIRECTIVE.match(token.string) if token.type == tokenize.COMMENT else None
+            if found is None:
+                continue
+            line = token.start[0]
+            beside = re.search(r"\w+ \w+", token.string[found.end() :])
+            above = re.match(r"\s*#", lines[line - 1]) and not _DIRECTIVE.match(lines[line - 1].strip())
+            if beside or above or explained == (line - 1, found[0]):
+                explained = (line, found[0])
+            else:
+                yield line
+
+
+def test_every_ignore_has_its_reason() -> None:
+    """Where a checker is silenced, the reason stands on the same line or in the comment above."""
+    bare = [f"{path}:{line}" for path in _files() if path.suffix == ".py" for line in _bare_directives(path)]
+    assert bare == []
+
+
+def _declared(*extras: str) -> list[Requirement]:
+    """What pyproject.toml says that rt-seg needs, with these extras."""
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lists = [project["dependencies"], *(project["optional-dependencies"][name] for name in extras)]
+    return [Requirement(text) for texts in lists for text in texts]
+
+
+def _tree(requirements: Iterable[Requirement], found: dict[str, Distribution] | None = None) -> dict[str, Distribution]:
+    """All distributions that installing these brings here, by name."""
+    found = {} if found is None else found
+    for requirement in requirements:
+        name = canonicalize_name(requirement.name)
+        extras = ["", *requirement.extras]
+        if name not in found:
+            found[name] = distribution(name)
+            needed = [Requirement(text) for text in found[name].requires or ()]
+            _tree((item for item in needed if item.marker is None or _holds(item.marker, extras)), found)
+    return found
+
+
+def _holds(marker: Marker, extras: Iterable[str]) -> bool:
+    return any(marker.evaluate({"extra": name}) for name in extras)
+
+
+def _licences(of: Distribution) -> str:
+    metadata = of.metadata
+    fields = [metadata.get_all(name) or [] for name in ("License-Expression", "License", "Classifier")]
+    return " ".join(value[:200] for field in fields for value in field)
+
+
+def test_no_dependency_is_under_the_agpl() -> None:
+    """Nothing that rt-seg brings along has a licence that reaches a network's users."""
+    tree = _tree(_declared("train", "test"))
+    assert {"av", "numpy", "openvino", "openvino-telemetry", "tensorflow"} <= tree.keys()
+    assert [name for name, of in tree.items() if re.search("AGPL|Affero", _licences(of))] == []
+
+
+def test_one_opencv_only() -> None:
+    """OpenCV's distributions overwrite each other's files: the tree holds one."""
+    tree = _tree(_declared("train", "test"))
+    assert [name for name in tree if name.startswith("opencv")] == ["opencv-python"]
+
+
+def test_third_party_names_every_dependency() -> None:
+    """THIRD_PARTY.md speaks of each package that pyproject.toml names."""
+    page = (_ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8")
+    declared = {requirement.name for requirement in _declared("lint", "tensorrt", "test", "train")}
+    assert {name for name in declared if not re.search(rf"\b{name}\b", page)} == set()
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module is not None:
+            yield node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [
+        ("rt_seg", ()),
+        ("engines", ("tensorrt",)),
+        ("realtime", ()),
+        ("benchmarks", ()),
+        ("train", ("train",)),
+        ("tests", ("train", "test")),
+    ],
+)
+def test_imports_are_declared(folder: str, extras: tuple[str, ...]) -> None:
+    """What a folder imports is a dependency of ours, not one that another package happens to bring."""
+    declared = {canonicalize_name(requirement.name) for requirement in _declared(*extras)}
+    providers = packages_distributions()
+    for path in (path for path in _files(_ROOT / folder) if path.suffix == ".py"):
+        for name in set(_imported(path)) - set(sys.stdlib_module_names) - {"rt_seg", "tests"}:
+            assert declared & {canonicalize_name(of) for of in providers[name]}, f"{path}: {name}"
+
+
+@pytest.mark.slow
+def test_wheel_from_sdist_is_whole(tmp_path: Path) -> None:
+    """The wheel built from the source distribution has every file of the folders, the licences and the model."""
+    checkout, unpacked = tmp_path / "checkout", tmp_path / "unpacked"
+    copytree(_ROOT, checkout, symlinks=True, ignore=_NOT_OURS)
+    build = [sys.executable, "-c", _BUILD]
+    subprocess.run([*build, "build_sdist", str(tmp_path)], cwd=checkout, capture_output=True, check=True)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    unpack_archive(sdist, unpacked, filter="data")
+    (source,) = unpacked.iterdir()
+    subprocess.run([*build, "build_wheel", str(tmp_path)], cwd=source, capture_output=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        shipped = {name for name in archive.namelist() if ".dist-info/" not in name}
+        licences = {Path(name).name for name in archive.namelist() if ".dist-info/licenses/" in name}
+    folders = (path for name in _FOLDERS for path in _files(_ROOT / name))
+    package = {path.relative_to(_ROOT).as_posix() for path in _files(_ROOT / "rt_seg")}
+    assert shipped == package | {f"rt_seg/{path.relative_to(_ROOT).as_posix()}" for path in folders}
+    assert "rt_seg/engines/models/polyp.onnx" in shipped
+    assert licences == {"LICENSE", "THIRD_PARTY.md"}
