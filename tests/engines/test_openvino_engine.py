@@ -12,10 +12,9 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from rt_seg.engines import cpu as cpu_module
 from rt_seg.engines import openvino as backend
 from rt_seg.engines.cpu import Cpu
-from rt_seg.engines.openvino import OpenVinoEngine, load_openvino_engine
+from rt_seg.engines.openvino import OpenVinoEngine, default_parallel_calls, load_openvino_engine
 from rt_seg.errors import EngineError, ModelError
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -73,7 +72,7 @@ def test_parallel_calls_give_the_right_answers(
         ThreadPoolExecutor(5) as pool,
     ):
         answers = list(pool.map(shared.infer, np.split(frames, len(frames))))
-        assert shared.info.parallel_calls == (parallel_calls or cpu_module.usable_cores())
+        assert shared.info.parallel_calls == (parallel_calls or default_parallel_calls(1))
     assert largest_difference(np.concatenate(answers), expected) <= 1
 
 
@@ -113,6 +112,15 @@ def test_a_failure_while_running_is_translated(engine: OpenVinoEngine, monkeypat
             with pytest.raises(EngineError, match=r"^OpenVINO failed while it ran \(the telling line\)"):
                 engine.infer(pictures(1))
     assert engine.infer(pictures(1)).shape == (1, 32, 48)
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "expected"), [(1, 1, 1), (2, 1, 2), (2, 2, 1), (2, 3, 1), (4, 1, 4), (64, 1, 4), (8, 4, 2)]
+)
+def test_default_parallel_calls(cores: int, threads: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All cores are used and none twice, and a large machine is not filled for one video."""
+    monkeypatch.setattr(backend, "usable_cores", lambda: cores)
+    assert default_parallel_calls(threads) == expected
 
 
 @pytest.mark.parametrize(("threads", "parallel_calls"), [(0, None), (None, 0), (-1, None), (-1, -1)])
