@@ -2,8 +2,7 @@
 
 import sys
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from fractions import Fraction
 
 import cv2
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from rt_seg.errors import SourceError, SourceInterrupted
 from rt_seg.realtime.frame import Frame
 
+from .opencv_log import quiet_opencv
 from .selection import Selection
 from .source import SourceInfo
 
@@ -42,7 +42,7 @@ class CameraSource:
             raise SourceError(f"{self._name}: a camera has no start to skip to; leave --start out")
         self._delivered = 0
         self._origin_ns: int | None = None
-        with _quiet_opencv():
+        with quiet_opencv():
             self._capture = _open_capture(device)
             read, image = self._capture.read() if self._capture.isOpened() else (False, None)
         if not read or image is None:
@@ -82,7 +82,7 @@ class CameraSource:
         self._capture.release()
 
     def _read(self) -> UInt8Array:
-        with _quiet_opencv():
+        with quiet_opencv():
             read, image = self._capture.read()
         if not read:
             raise SourceInterrupted(
@@ -105,14 +105,3 @@ def _open_capture(device: str) -> cv2.VideoCapture:
     if capture.isOpened():
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return capture
-
-
-@contextmanager
-def _quiet_opencv() -> Generator[None]:
-    """OpenCV's own warnings off: what went wrong is said once, by us."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rt_seg.errors import SourceError, SourceInterrupted
 from rt_seg.realtime.frame import Frame
 
+from .opencv_log import quiet_opencv
 from .selection import Selection
 from .source import SourceInfo
 
@@ -49,9 +50,9 @@ def read_image(path: Path) -> UInt8Array:
         SourceError: It is missing or no picture.
     """
     try:
-        # read by Python and decoded from memory: cv2.imread prints to stderr and takes no names outside the locale
         data = np.fromfile(path, dtype=np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR_BGR) if data.size else None
+        with quiet_opencv():
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR_BGR) if data.size else None
     except (OSError, cv2.error) as exc:
         raise SourceError(f"{path}: cannot be read ({_reason(exc)}); remove it or write it again") from exc
     if image is None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 10.0
 _NANOSECONDS = 1_000_000_000
-# FFmpeg's protocol and format options: nothing is kept back, and the stream's head is not studied for long
-_OPTIONS = {"fflags": "nobuffer", "analyzeduration": "2000000", "probesize": "2000000"}
+# FFmpeg's options: study the head of the stream for 2 s or 2 MB at most. Not "nobuffer", which throws that head away.
+_OPTIONS = {"analyzeduration": "2000000", "probesize": "2000000"}
 _SCHEME_OPTIONS = {
     "rtsp": {"rtsp_flags": "prefer_tcp"},
     "rtsps": {"rtsp_flags": "prefer_tcp"},
@@ -60,7 +60,7 @@ class NetworkSource:
     """A live stream. Passive and not thread-safe: one thread iterates and closes.
 
     Opening and each read end after `timeout_seconds` without data. A damaged packet is skipped, as loss on the way is
-    usual; a lost connection is an error, the sender's end of the stream is an end.
+    usual; a lost connection is an error, the end that a sender announced is an end.
 
     Args:
         address: With credentials, if it needs them.
@@ -173,13 +173,17 @@ class NetworkSource:
                     if patience == 0:
                         yield picture
         except FFmpegError as exc:
+            yield from self._decode_packet(None)
             timed_out = isinstance(exc, ExitError)
             reason = f"no data for {self._timeout:g} s" if timed_out else f"the connection is lost: {reason_of(exc)}"
             message = f"{self._name}: {reason}, after {self._delivered} frames; check the sender and the network"
             raise SourceInterrupted(message) from _scrubbed(exc)
 
-    def _decode_packet(self, packet: "Packet[Stream]") -> list[av.VideoFrame]:
-        # loss on the way is usual: what cannot be decoded is skipped
+    def _decode_packet(self, packet: "Packet[Stream] | None") -> list[av.VideoFrame]:
+        """The pictures that a packet completes; None brings out those still held back.
+
+        Loss on the way is usual: what cannot be decoded is skipped.
+        """
         with contextlib.suppress(InvalidDataError):
             return self._stream.decode(packet)
         return []

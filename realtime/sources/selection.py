@@ -59,6 +59,4 @@ class Selection:
             counts.append(math.ceil(self.duration * fps - _EPSILON))
         if total is not None:
             counts.append(max(total - math.ceil(self.start * (fps or 0.0) - _EPSILON), 1))
-        elif not counts or self.duration is None:
-            return None
-        return min(counts)
+        return min(counts, default=None)
