@@ -20,6 +20,9 @@ def train(
     loss: Annotated[str, typer.Option(help="bce, dice, bce+dice or focal-tversky.")] = "bce+dice",
     lr: Annotated[float, typer.Option(min=0.0, help="Learning rate at its peak.")] = 1e-3,
     encoder_weights: Annotated[str, typer.Option(help="imagenet or none.")] = "imagenet",
+    start_from: Annotated[
+        Path | None, typer.Option(help="Run of the same network to take weights from; its image size may differ.")
+    ] = None,
     augment: Annotated[str, typer.Option(help="none, light or strong.")] = "strong",
     repeat_polyp_free: Annotated[int, typer.Option(min=1, help="How often a pass holds images without a polyp.")] = 1,
     time_budget: Annotated[
@@ -46,6 +49,7 @@ def train(
         loss=loss,
         learning_rate=lr,
         encoder_weights=encoder_weights,
+        start_from=str(start_from.resolve()) if start_from else None,
         augment=augment,
         repeat_polyp_free=repeat_polyp_free,
         time_budget_minutes=time_budget,

@@ -27,6 +27,7 @@ class TrainingConfig:
         warmup_epochs: Passes until the learning rate has its peak.
         average: Decay a step of the averaged weights, which are what is validated and kept; 0: no averaging.
         encoder_weights: ``imagenet`` or ``none``.
+        start_from: Run, or ``.keras`` file, of the same network whose weights to start with; its image size may differ.
         augment: ``none``, ``light`` or ``strong``.
         repeat_polyp_free: How often a pass holds each image without a polyp.
         time_budget_minutes: The learning rate falls so that the run ends by then; None: `epochs` alone decide.
@@ -47,6 +48,7 @@ class TrainingConfig:
     warmup_epochs: float = 1.0
     average: float = 0.995
     encoder_weights: str = "imagenet"
+    start_from: str | None = None
     augment: str = "strong"
     repeat_polyp_free: int = 1
     time_budget_minutes: float | None = None

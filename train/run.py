@@ -15,6 +15,7 @@ from rt_seg.errors import DataError, OutputError
 
 from .config import TrainingConfig
 from .environment import describe_environment
+from .keras_file import BEST_MODEL, copy_weights, load_keras_model
 from .losses import loss_function
 from .models import EncoderWeights, build_model
 from .pipeline import Augmentation, TrainingImages, training_batches
@@ -23,7 +24,6 @@ from .schedule import Schedule
 from .split import split_pairs
 from .validation import Quality, Validation
 
-BEST_MODEL = "best.keras"
 HISTORY = "history.csv"
 CONFIG = "config.json"
 
@@ -53,6 +53,8 @@ class Trainer:
         self._images, validation_images = self._read_images()
         self._loss = loss_function(config.loss)
         self._model = build_model(config.model, config.image_size, cast("EncoderWeights", config.encoder_weights))
+        if config.start_from:
+            copy_weights(load_keras_model(Path(config.start_from)), self._model)
         self._average = keras.models.clone_model(self._model)
         self._average.set_weights(self._model.get_weights())
         self._optimizer = keras.optimizers.AdamW(

@@ -1,0 +1,42 @@
+"""Trained Keras models on disk."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from rt_seg.errors import ModelError
+
+BEST_MODEL = "best.keras"
+"""Name of the best model in the folder of a run."""
+
+
+def load_keras_model(run: Path) -> Any:
+    """The best model of a run.
+
+    Args:
+        run: Folder of a run, or a ``.keras`` file.
+
+    Raises:
+        ModelError: Missing, broken, or it would run code when loaded (Keras' safe mode refuses that).
+    """
+    path = run / BEST_MODEL if run.is_dir() else run
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such model; give the folder of a run that has finished an epoch")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as exc:  # Keras' errors share no base below Exception
+        reason = str(exc).strip().splitlines()[0][:200]
+        raise ModelError(f"{path}: cannot be loaded as a Keras model in safe mode ({reason})") from exc
+
+
+def copy_weights(source: Any, target: Any) -> None:
+    """Give a network the weights of another one of the same architecture; their picture sizes may differ.
+
+    Raises:
+        ModelError: The architectures differ.
+    """
+    try:
+        target.set_weights(source.get_weights())
+    except ValueError as exc:
+        raise ModelError(f"the model to start from is not a {target.name}; give a run of the same --model") from exc
