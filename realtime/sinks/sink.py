@@ -9,8 +9,8 @@ from rt_seg.realtime.frame import Rendered
 class Sink(Protocol):
     """Takes every rendered frame. Passive and not thread-safe: one thread writes and closes.
 
-    A constructor checks what can be checked (folder there and writable, not the input itself) and creates nothing: files come
-    into being with the first frame, so that a source that fails leaves no empty file behind.
+    A constructor checks what can be checked (folder there and writable, not the input itself) and creates nothing:
+    files come into being with the first frame, so that a source that fails leaves no empty file behind.
     """
 
     @property

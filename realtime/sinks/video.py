@@ -149,7 +149,7 @@ class VideoSink:
 
     def _encode(self, rendered: Rendered) -> None:
         frame = self._converter.convert(rendered.image)
-        frame.pts, frame.duration = self._clock.tick(rendered.frame.pts_seconds)
+        frame.pts = self._clock.tick(rendered.frame.pts_seconds)
         frame.time_base = self._clock.time_base
         frame.pict_type = PictureType.I if self._clock.keyframe_due() else PictureType.NONE
         packets = self._video.encode(frame)
@@ -162,6 +162,7 @@ class VideoSink:
         for packet in packets:
             if self._container is not None:
                 self._whole = self._file.tell()
+                packet.duration = self._clock.duration  # of the last packet; the others end where the next begins
                 self._container.mux(packet)
 
     def _finish(self, container: OutputContainer) -> None:
@@ -191,7 +192,13 @@ class VideoSink:
 
 
 class _Clock:
-    """Timestamps of the recording: whole ticks, strictly rising."""
+    """Timestamps of the recording: whole ticks, strictly rising.
+
+    Attributes:
+        time_base: Seconds of a tick.
+        fps: Nominal rate.
+        duration: Ticks from the frame before the last to the last, which is also how long the last one is shown.
+    """
 
     def __init__(self, info: SourceInfo) -> None:
         self.time_base = info.time_base or _DEFAULT_TIME_BASE
@@ -199,7 +206,7 @@ class _Clock:
         self._from_zero = not info.live and info.start_seconds == 0
         self._origin = 0
         self._last: int | None = None
-        self._duration = max(self._ticks(1 / self.fps), 1)
+        self.duration = max(self._ticks(1 / self.fps), 1)
         self._keyframe: int | None = None
 
     def start(self, first_seconds: float) -> None:
@@ -219,19 +226,16 @@ class _Clock:
     @property
     def end_seconds(self) -> float:
         """End of the last frame, in seconds of the recording."""
-        return 0.0 if self._last is None else float((self._last + self._duration) * self.time_base)
+        return 0.0 if self._last is None else float((self._last + self.duration) * self.time_base)
 
-    def tick(self, pts_seconds: float) -> tuple[int, int]:
-        """Timestamp and duration of the next frame in ticks.
-
-        The duration, the interval before, counts for the last frame only: others end where the next begins.
-        """
+    def tick(self, pts_seconds: float) -> int:
+        """Timestamp of the next frame in ticks."""
         pts = self._ticks(pts_seconds) - self._origin
         if self._last is not None:
             pts = max(pts, self._last + 1)
-            self._duration = pts - self._last
+            self.duration = pts - self._last
         self._last = pts
-        return pts, self._duration
+        return pts
 
     def keyframe_due(self) -> bool:
         """Whether the frame of the last `tick` has to be a keyframe; says so once a second."""
@@ -248,7 +252,7 @@ class _Clock:
 def _plays(path: Path) -> bool:
     """Whether at least one picture can be read back."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(f"file:{path.absolute()}") as container:
             return next(container.decode(video=0), None) is not None
     except (FFmpegError, OSError, IndexError, ValueError):
         return False

@@ -67,10 +67,14 @@ def _tone(samples: int, begin: int) -> UInt8Array:
     return np.frombuffer((wave * 8000).astype(np.int16).tobytes(), dtype=np.uint8)
 
 
-def _write_audio(container: Any, stream: Any, seconds: float, from_seconds: float) -> None:
+def _write_audio(
+    container: Any, stream: Any, seconds: float, from_seconds: float, pause: tuple[float, float]
+) -> None:
     size = stream.codec_context.frame_size or 1024
     resampler = av.AudioResampler(stream.codec_context.format, "mono", AUDIO_RATE, frame_size=size)
     for begin in range(round(from_seconds * AUDIO_RATE), round(seconds * AUDIO_RATE), size):
+        if pause[0] <= begin / AUDIO_RATE < pause[1]:
+            continue
         frame = av.AudioFrame("s16", "mono", size)
         frame.planes[0].update(_tone(size, begin).tobytes())
         frame.pts, frame.sample_rate, frame.time_base = begin, AUDIO_RATE, Fraction(1, AUDIO_RATE)
@@ -92,6 +96,7 @@ def make_clip() -> MakeClip:
         audio: Sequence[str] = (),
         audio_seconds: float | None = None,
         audio_from: float = 0.0,
+        audio_pause: tuple[float, float] = (0.0, 0.0),
         width: int = 64,
         height: int = 48,
     ) -> Path:
@@ -112,7 +117,7 @@ def make_clip() -> MakeClip:
             container.mux(stream.encode(None))
             end = float((2 * ticks[-1] - ticks[-2]) * time_base) if audio_seconds is None else audio_seconds
             for sound in sounds:
-                _write_audio(container, sound, end, audio_from)
+                _write_audio(container, sound, end, audio_from, audio_pause)
         return path
 
     return make

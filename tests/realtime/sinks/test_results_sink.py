@@ -1,6 +1,7 @@
 """The results file: a header line, then one line a frame."""
 
 import errno
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -133,3 +134,17 @@ def test_a_failed_write_leaves_whole_lines(
         sink.write(make_rendered(1, 0.1, IMAGE))
     sink.close()
     assert [line["index"] for line in _lines(sink.path)[1:]] == [0]
+
+
+def test_a_write_that_takes_a_part_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A nearly full disk takes fewer bytes than it is given; the rest follows."""
+
+    class Reluctant(io.FileIO):
+        def write(self, data: Any, /) -> int:
+            return super().write(bytes(data)[:3])
+
+    monkeypatch.setattr(io, "FileIO", Reluctant)
+    file = OutputFile(tmp_path / "out")
+    assert file.write(b"0123456789") == 10
+    file.close()
+    assert (tmp_path / "out").read_bytes() == b"0123456789"

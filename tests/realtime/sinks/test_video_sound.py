@@ -1,5 +1,6 @@
 """The sound of the source file in the recording."""
 
+import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+
+from rt_seg.realtime.sinks.video import VideoSink
+from rt_seg.realtime.sources.video import VideoSource
 
 TICKS = [1001 * index for index in range(90)]
 BASE = Fraction(1, 30000)
@@ -19,6 +23,7 @@ COPIED = {
     "aac in mpeg-ts": ("clip.ts", "aac"),
     "mp3": ("clip.mkv", "libmp3lame"),
     "mp2": ("clip.ts", "mp2"),
+    "mp2 in mpeg-ps": ("clip.mpg", "mp2"),
     "ac3": ("clip.mkv", "ac3"),
     "opus": ("clip.mkv", "libopus"),
     "flac": ("clip.mkv", "flac"),
@@ -31,7 +36,8 @@ def test_sound_that_mp4_allows_is_copied(
     name: str, codec: str, tmp_path: Path, make_clip: Callable[..., Path], record: Callable[..., Any], probe: Any
 ) -> None:
     """Its packets are those of the source, byte for byte, at their times to within a tick of either file."""
-    recording = record(make_clip(tmp_path / name, TICKS, BASE, audio=[codec]))
+    ticks, base, video = (range(75), Fraction(1, 25), "mpeg2video") if name == "clip.mpg" else (TICKS, BASE, "libx264")
+    recording = record(make_clip(tmp_path / name, ticks, base, audio=[codec], video=video))
     assert recording.notes == ()
     before, after = probe.audio_packets(recording.source), probe.audio_packets(recording.path)
     assert len(after) >= len(before) - 2  # what begins after the last picture is left out
@@ -84,16 +90,53 @@ def test_sound_that_ends_early_does_not_hold_up_the_picture(
     assert recording.notes == ()
 
 
-@pytest.mark.parametrize("codec", ["aac", "ac3"])
+@pytest.mark.parametrize("codec", ["aac", "ac3", "pcm_s16le"])
 def test_sound_that_begins_late_keeps_its_time(
     codec: str, tmp_path: Path, make_clip: Callable[..., Path], record: Callable[..., Any], probe: Any
 ) -> None:
-    """Sound from second 2 on is heard from second 2 on, whatever the codec needs for the file's header."""
-    source = make_clip(tmp_path / "clip.mkv", TICKS, BASE, audio=[codec], audio_from=2.0)
+    """It is heard when it should be, after silence: MP4's header waits for the first sound."""
+    source = make_clip(tmp_path / "clip.mov", TICKS, BASE, audio=[codec], audio_from=0.8)
     recording = record(source)
     assert recording.notes == ()
-    assert abs(probe.audio_packets(recording.path)[0][0] - 2) < Fraction(1, 20)
+    assert probe.audio_packets(recording.path)[0][0] <= 0
+    assert abs(_delay(_samples(source), _samples(recording.path))) <= 1
     assert probe.video_times(recording.path) == probe.video_times(source)
+
+
+def test_late_sound_does_not_delay_what_a_kill_should_spare(
+    tmp_path: Path, make_clip: Callable[..., Path], make_rendered: Callable[..., Any], probe: Any
+) -> None:
+    """Before it is closed, and before any sound came, the file plays up to the last whole second."""
+    source = VideoSource(make_clip(tmp_path / "clip.mkv", TICKS, BASE, audio=["aac"], audio_from=2.5))
+    sink = VideoSink(tmp_path / "out.mp4", source.info)
+    for frame in itertools.islice(source, 70):
+        sink.write(make_rendered(frame.index, frame.pts_seconds, frame.image))
+    assert len(probe.video_times(sink.path)) >= 60
+    sink.close()
+    source.close()
+
+
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+def test_a_pause_in_the_sound_keeps_its_length(
+    codec: str, tmp_path: Path, make_clip: Callable[..., Path], record: Callable[..., Any]
+) -> None:
+    """What comes after a gap in the source comes at its time."""
+    source = make_clip(tmp_path / "clip.mov", TICKS, BASE, audio=[codec], audio_pause=(0.5, 0.8))
+    recording = record(source)
+    assert recording.notes == ()
+    assert abs(_delay(_samples(source), _samples(recording.path))) <= 1
+
+
+def test_sound_goes_on_where_joined_videos_set_the_clock_anew(
+    tmp_path: Path, make_clip: Callable[..., Path], record: Callable[..., Any], probe: Any
+) -> None:
+    """Two MPEG-TS files one after the other: the sound lasts as long as the picture."""
+    half = make_clip(tmp_path / "half.ts", TICKS, BASE, audio=["mp2"])
+    source = tmp_path / "clip.ts"
+    source.write_bytes(half.read_bytes() * 2)
+    recording = record(source)
+    assert recording.notes == ()
+    assert probe.audio_packets(recording.path)[-1][0] > 5.5
 
 
 def test_no_sound_no_stream(
@@ -148,7 +191,7 @@ def _samples(path: Path) -> Any:
     end = 0
     with av.open(str(path)) as container:
         # MP4 has a time 0 of its own, whether something begins there or not
-        start = Fraction(0 if path.suffix == ".mp4" else container.start_time or 0, av.time_base)
+        start = Fraction(0 if "mp4" in container.format.name else container.start_time or 0, av.time_base)
         for frame in container.decode(audio=0):
             values = frame.to_ndarray().reshape(-1)
             if values.dtype == np.int16:

@@ -74,6 +74,18 @@ def test_the_last_picture_lasts_as_long_as_the_one_before(
         assert stream.duration * stream.time_base == Fraction(75 * 1001, 30000)
 
 
+def test_at_a_variable_rate_the_last_picture_lasts_as_long_as_the_one_before(
+    tmp_path: Path, make_clip: Callable[..., Path], record: Callable[..., Any]
+) -> None:
+    """The best guess where nothing follows that would end it."""
+    recording = record(make_clip(tmp_path / "clip.mkv", VARIABLE, Fraction(1, 1000)))
+    with av.open(str(recording.path)) as container:
+        stream = container.streams.video[0]
+        assert stream.duration is not None
+        assert stream.time_base is not None
+        assert stream.duration * stream.time_base == Fraction(2 * VARIABLE[-1] - VARIABLE[-2], 1000)
+
+
 def test_a_keyframe_each_second_and_nothing_reordered(
     tmp_path: Path, make_clip: Callable[..., Path], record: Callable[..., Any]
 ) -> None:
