@@ -20,6 +20,8 @@ _CYAN: Colour = (255, 230, 0)
 _AMBER: Colour = (40, 170, 255)
 _BACKGROUND = 0.35  # share of the picture that shines through the plate
 _WEIGHT = 500  # of the font: between regular and bold
+_SMALL = 400  # pixels of the shorter side below which the lines are brief
+_WORTH_MOVING = 0.25  # share of the plate that another corner must free of the field
 _WIDEST = "segmentation unavailable"  # the plate keeps one width, whatever it says
 
 
@@ -52,11 +54,18 @@ class HudState:
             ("research use only", _GREY),
         )
 
+    @property
+    def brief(self) -> tuple[tuple[str, Colour], ...]:
+        """The lines for a small picture: trouble or else the count, and what the picture is not for."""
+        status, count, _, use = self.lines
+        return (count if self.status == "segmenting" else status), use
+
 
 class Hud:
     """Draws the plate into the corner that hides least of the field of view. Passive and not thread-safe.
 
-    Its size follows the picture's. Words change at once, figures a few times a second, so that they can be read.
+    Its size follows the picture's, and a small picture gets the brief lines. Words change at once, figures a few times
+    a second, so that they can be read; the plate leaves its corner only for one that hides much less of the field.
 
     Args:
         renew_seconds: How long figures stand before they are renewed.
@@ -66,7 +75,8 @@ class Hud:
         self._renew_seconds = renew_seconds
         self._font = cv2.FontFace("sans")  # ships inside OpenCV
         self._plate = np.zeros((0, 0, 3), np.uint8)
-        self._shown: tuple[int, Status, int | None] | None = None
+        self._shown: tuple[int, bool, Status, int | None] | None = None
+        self._corner = 0
         self._shown_at = 0.0
 
     def draw(self, image: UInt8Array, state: HudState, field: Box | None = None) -> None:
@@ -79,27 +89,35 @@ class Hud:
                 less than twice as wide and high as the plate goes without.
         """
         height, width = image.shape[:2]
-        self._renew(text_size(width, height), state)
+        self._renew(text_size(width, height), state, brief=min(width, height) < _SMALL)
         plate_height, plate_width = self._plate.shape[:2]
         if 2 * plate_width > width or 2 * plate_height > height:
             return
-        box = _corner(width, height, plate_width, plate_height, field)
-        roi = image[box.slices]
+        roi = image[self._place(width, height, field).slices]
         cv2.addWeighted(roi, _BACKGROUND, self._plate, 1.0, 0.0, dst=roi)
 
-    def _renew(self, size: int, state: HudState) -> None:
-        words, now = (size, state.status, state.polyps), time.perf_counter()
+    def _place(self, width: int, height: int, field: Box | None) -> Box:
+        """The plate's box: in the corner that hides least of the field, lower left if they are equal."""
+        plate_height, plate_width = self._plate.shape[:2]
+        boxes = _corners(width, height, plate_width, plate_height)
+        hidden = [0 if field is None else _shared_pixels(box, field) for box in boxes]
+        best = hidden.index(min(hidden))
+        if hidden[self._corner] - hidden[best] > _WORTH_MOVING * plate_width * plate_height:
+            self._corner = best
+        return boxes[self._corner]
+
+    def _renew(self, size: int, state: HudState, *, brief: bool) -> None:
+        words, now = (size, brief, state.status, state.polyps), time.perf_counter()
         if words == self._shown and now - self._shown_at < self._renew_seconds:
             return
-        self._plate = self._make_plate(size, state)
+        self._plate = self._make_plate(size, state.brief if brief else state.lines, "" if brief else _WIDEST)
         self._shown, self._shown_at = words, now
 
-    def _make_plate(self, size: int, state: HudState) -> UInt8Array:
+    def _make_plate(self, size: int, lines: tuple[tuple[str, Colour], ...], widest: str) -> UInt8Array:
         padding, step = round(0.7 * size), round(1.45 * size)
-        texts = (_WIDEST, *(text for text, _ in state.lines))
-        width = max(self._width(text, size) for text in texts) + 2 * padding
-        plate = np.zeros((step * len(state.lines) + round(1.1 * padding), width, 3), np.uint8)
-        for row, (text, colour) in enumerate(state.lines):
+        width = max(self._width(text, size) for text in (widest, *(text for text, _ in lines))) + 2 * padding
+        plate = np.zeros((step * len(lines) + round(1.1 * padding), width, 3), np.uint8)
+        for row, (text, colour) in enumerate(lines):
             cv2.putText(plate, text, (padding, padding + size + step * row), colour, self._font, size, _WEIGHT)
         return plate
 
@@ -112,13 +130,12 @@ def text_size(width: int, height: int) -> int:
     return max(round(min(width, height) / 48), 12)
 
 
-def _corner(width: int, height: int, plate_width: int, plate_height: int, field: Box | None) -> Box:
-    """Where the plate goes: the corner that hides least of the field, lower left if they are equal."""
+def _corners(width: int, height: int, plate_width: int, plate_height: int) -> list[Box]:
+    """Where the plate may go: lower left, lower right, upper left, upper right."""
     margin = round(min(width, height) / 60)
     right, bottom = width - margin - plate_width, height - margin - plate_height
     corners = ((margin, bottom), (right, bottom), (margin, margin), (right, margin))
-    boxes = [Box(x, y, plate_width, plate_height) for x, y in corners]
-    return boxes[0] if field is None else min(boxes, key=lambda box: _shared_pixels(box, field))
+    return [Box(x, y, plate_width, plate_height) for x, y in corners]
 
 
 def _shared_pixels(one: Box, other: Box) -> int:

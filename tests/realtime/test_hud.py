@@ -60,6 +60,29 @@ def test_plate_stays_outside_the_field_where_there_is_room(field: Box) -> None:
     assert (image != 120).any()
 
 
+def test_plate_keeps_its_corner_unless_another_is_much_better() -> None:
+    """A field that wavers by some pixels does not make the plate jump; one that leaves a side free does."""
+    hud = Hud()
+    boxes: list[Box] = []
+    for field in (Box(0, 0, 1280, 720), Box(4, 0, 1276, 720), Box(0, 0, 1276, 720), Box(0, 0, 900, 720)):
+        image = grey(1280, 720)
+        hud.draw(image, STATE, field)
+        boxes.append(touched(image))
+    assert boxes[0] == boxes[1] == boxes[2]
+    assert boxes[3].x >= 900
+
+
+def test_a_small_picture_gets_the_brief_lines() -> None:
+    """At 352x240 the plate is small, says the count, and says trouble instead where there is any."""
+    images = [grey(352, 240) for _ in range(2)]
+    Hud().draw(images[0], STATE)
+    Hud().draw(images[1], HudState(status="no signal"))
+    assert touched(images[0]).area < 0.09 * 352 * 240
+    assert (images[0] != images[1]).any()
+    assert HudState(polyps=2).brief[0][0] == "2 polyps"
+    assert HudState(status="no signal").brief[0][0] == "no signal"
+
+
 def test_words_change_at_once_and_figures_when_due() -> None:
     """A new polyp shows in the next frame; a new delay waits, so that it can be read."""
     hud = Hud(renew_seconds=3600)
