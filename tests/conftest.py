@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
 from rt_seg.engines.spec import CORE_INPUT, CORE_OUTPUT, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelSpec
+
+# how long an example takes says how busy the machine is, not whether the code is right
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 TinyModelWriter = Callable[..., Path]
 
