@@ -203,7 +203,7 @@ def test_wheel_from_sdist_is_whole(tmp_path: Path) -> None:
     build = [sys.executable, "-c", _BUILD]
     subprocess.run([*build, "build_sdist", str(tmp_path)], cwd=checkout, capture_output=True, check=True)
     (sdist,) = tmp_path.glob("*.tar.gz")
-    unpack_archive(sdist, unpacked, filter="data")
+    unpack_archive(sdist, unpacked)
     (source,) = unpacked.iterdir()
     subprocess.run([*build, "build_wheel", str(tmp_path)], cwd=source, capture_output=True, check=True)
     (wheel,) = tmp_path.glob("*.whl")
