@@ -15,7 +15,6 @@ from rt_seg.realtime.sources.video import VideoSource
 
 TICKS = [1001 * index for index in range(90)]
 BASE = Fraction(1, 30000)
-TICK_OF_AUDIO = Fraction(1, 48000)
 
 COPIED = {
     "aac": ("clip.mp4", "aac"),
@@ -103,17 +102,33 @@ def test_sound_that_begins_late_keeps_its_time(
     assert probe.video_times(recording.path) == probe.video_times(source)
 
 
-def test_late_sound_does_not_delay_what_a_kill_should_spare(
-    tmp_path: Path, make_clip: Callable[..., Path], make_rendered: Callable[..., Any], probe: Any
+@pytest.mark.parametrize(
+    "sound", [{"audio_from": 2.5}, {"audio_seconds": 0.5}], ids=["begins late", "ends early"]
+)
+def test_missing_sound_does_not_hold_back_what_a_kill_should_spare(
+    sound: dict[str, float],
+    tmp_path: Path,
+    make_clip: Callable[..., Path],
+    make_rendered: Callable[..., Any],
+    probe: Any,
 ) -> None:
-    """Before it is closed, and before any sound came, the file plays up to the last whole second."""
-    source = VideoSource(make_clip(tmp_path / "clip.mkv", TICKS, BASE, audio=["aac"], audio_from=2.5))
+    """Before it is closed, and while no sound comes, the file plays up to the last whole second."""
+    source = VideoSource(make_clip(tmp_path / "clip.mkv", TICKS, BASE, audio=["aac"], **sound))
     sink = VideoSink(tmp_path / "out.mp4", source.info)
-    for frame in itertools.islice(source, 70):
+    for frame in itertools.islice(source, 75):
         sink.write(make_rendered(frame.index, frame.pts_seconds, frame.image))
     assert len(probe.video_times(sink.path)) >= 60
     sink.close()
     source.close()
+
+
+def test_a_clock_in_milliseconds_does_not_make_the_sound_uneven(
+    tmp_path: Path, make_clip: Callable[..., Path], record: Callable[..., Any], probe: Any
+) -> None:
+    """Matroska rounds each timestamp; in the recording a packet follows the other exactly."""
+    recording = record(make_clip(tmp_path / "clip.mkv", TICKS, BASE, audio=["aac"]))
+    times = [time for time, _ in probe.audio_packets(recording.path)]
+    assert {after - before for before, after in itertools.pairwise(times)} == {Fraction(1024, 48000)}
 
 
 @pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])

@@ -102,7 +102,7 @@ def test_pictures_are_shown_until_the_window_is_closed(display: str) -> None:
     """A closed window stays closed: the next picture does not open it again. Qt's talk of fonts is not heard."""
     done = _run(SHOW + CLOSED, display)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert "QFont" not in done.stderr
 
 
 @pytest.mark.parametrize(("key", "result"), [("q", "ended"), ("Escape", "ended"), ("x", "open")])
