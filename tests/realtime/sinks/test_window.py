@@ -56,8 +56,9 @@ def display() -> Iterator[str]:
     if shutil.which("Xvfb") is None:
         pytest.skip("Xvfb is not installed (apt-get install xvfb)")
     reading, writing = os.pipe()
-    # the server picks a free number and says which, once it answers
-    arguments = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "640x480x24", "-nolisten", "tcp"]
+    # the server picks a free number and says which, once it answers; without -noreset it starts anew, and for a moment
+    # refuses, whenever its last client leaves
+    arguments = ["Xvfb", "-displayfd", str(writing), "-noreset", "-screen", "0", "640x480x24", "-nolisten", "tcp"]
     server = subprocess.Popen(arguments, pass_fds=[writing], stderr=subprocess.DEVNULL)
     os.close(writing)
     try:
