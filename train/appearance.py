@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 UInt8Array = npt.NDArray[np.uint8]
 
+_GLYPHS = "0123456789:/-ABCDELNPRS "
+
 
 def change_colour(image: UInt8Array, rng: np.random.Generator, strength: float = 1.0) -> UInt8Array:
     """White balance, brightness, contrast, gamma (one table for each channel) and saturation."""
@@ -78,17 +80,19 @@ def interlace(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     half = int(rng.integers(1, 5)) * int(rng.choice([-1, 1]))
     rows = int(rng.integers(1, 3))  # fields of a frame that was stretched afterwards are more than one line thick
     first, second = np.roll(image, half, axis=1), np.roll(image, -half, axis=1)
-    takes_first = (np.arange(image.shape[0]) // rows) % 2 == 0
-    return np.where(takes_first[:, None, None], first, second)
+    woven = second.copy()
+    for row in range(rows):
+        woven[row :: 2 * rows] = first[row :: 2 * rows]
+    return woven
 
 
 def add_highlights(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     """Specular reflections: up to 25 small bright blobs with soft edges, near one another."""
     light = np.zeros(image.shape[:2], np.uint8)
-    height, width = light.shape
+    height, width = image.shape[:2]
     centre, spread = rng.uniform(0.15, 0.85, 2), rng.uniform(0.03, 0.2)
     for _ in range(int(rng.integers(2, 26))):
-        x, y = (rng.normal(centre, spread) * (width, height)).astype(int)
+        x, y = rng.normal(centre, spread) * (width, height)
         axes = (int(rng.integers(1, 7)), int(rng.integers(1, 4)))
         cv2.ellipse(light, (int(x), int(y)), axes, float(rng.uniform(0, 180)), 0, 360, 255, -1)
     light = _uint8(cv2.GaussianBlur(light, (0, 0), rng.uniform(0.5, 1.5)))
@@ -102,12 +106,10 @@ def darken_edge(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     across = (np.arange(width, dtype=np.float32) / width - np.float32(x)) ** 2
     down = (np.arange(height, dtype=np.float32) / height - np.float32(y)) ** 2
     light = 1 - np.minimum(across + down[:, None], 1) * np.float32(rng.uniform(0.1, 0.7))
-    return (image * light[..., None]).astype(np.uint8)
+    return np.asarray(image * light[..., None], dtype=np.uint8)
 
 
-def mask_field_of_view(
-    image: UInt8Array, mask: UInt8Array, rng: np.random.Generator
-) -> tuple[UInt8Array, UInt8Array]:
+def mask_field_of_view(image: UInt8Array, mask: UInt8Array, rng: np.random.Generator) -> tuple[UInt8Array, UInt8Array]:
     """Black borders: a disc, a rectangle with cut corners, or bars; outside it is no tissue and no mask."""
     height, width = mask.shape
     view = np.zeros_like(mask)
@@ -142,8 +144,11 @@ def add_inset(image: UInt8Array, mask: UInt8Array, rng: np.random.Generator) -> 
         image[box] = _inset_content(image, w, h, rng)
         mask[box] = 0
     if rng.random() < 0.5:
-        text = "".join(rng.choice(list("0123456789:/-ABCDELNPRS "), int(rng.integers(4, 14))))
-        origin = (int(rng.integers(0, width // 2)), int(rng.choice([rng.integers(8, 40), height - rng.integers(2, 30)])))
+        text = "".join(_GLYPHS[int(rng.integers(len(_GLYPHS)))] for _ in range(int(rng.integers(4, 14))))
+        origin = (
+            int(rng.integers(0, width // 2)),
+            int(rng.integers(8, 40)) if rng.random() < 0.5 else height - int(rng.integers(2, 30)),
+        )
         grey = float(rng.integers(140, 256))
         cv2.putText(image, text, origin, cv2.FONT_HERSHEY_SIMPLEX, rng.uniform(0.25, 0.5), (grey, grey, grey), 1)
     return image, mask
@@ -184,9 +189,7 @@ def add_instrument(image: UInt8Array, mask: UInt8Array, rng: np.random.Generator
     return image, mask
 
 
-def _tube(
-    tip: npt.NDArray[np.float64], end: npt.NDArray[np.float64], radius: float
-) -> npt.NDArray[np.float64]:
+def _tube(tip: npt.NDArray[np.float64], end: npt.NDArray[np.float64], radius: float) -> npt.NDArray[np.float64]:
     """The four corners of a straight tube: two at the tip, two at the end."""
     along = (end - tip) / np.linalg.norm(end - tip)
     side = np.array([-along[1], along[0]]) * radius
@@ -197,7 +200,7 @@ def _narrow(tube: npt.NDArray[np.float64], factor: float) -> npt.NDArray[np.floa
     """The same tube about the same axis, `factor` times as thick."""
     tip, end = tube[:2].mean(axis=0), tube[2:].mean(axis=0)
     centres = np.array([tip, tip, end, end])
-    return centres + (tube - centres) * factor
+    return np.asarray(centres + (tube - centres) * factor)
 
 
 _DEGRADATIONS: tuple[tuple[float, Callable[[UInt8Array, np.random.Generator], UInt8Array]], ...] = (
@@ -213,9 +216,7 @@ _DEGRADATIONS: tuple[tuple[float, Callable[[UInt8Array, np.random.Generator], UI
 )
 
 
-def change_appearance(
-    image: UInt8Array, mask: UInt8Array, rng: np.random.Generator
-) -> tuple[UInt8Array, UInt8Array]:
+def change_appearance(image: UInt8Array, mask: UInt8Array, rng: np.random.Generator) -> tuple[UInt8Array, UInt8Array]:
     """Strong augmentation of appearance: each change with a chance of its own, in the order in which reality does them.
 
     Args:

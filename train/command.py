@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 
 
-
 def train(
     data: Annotated[list[Path], typer.Option(help="Data folder with images/ and masks/; may be repeated.")],
     output: Annotated[Path, typer.Option(help="Folder of the run.")],
-    model: Annotated[str, typer.Option(help="unet-efficientnet-lite0, -lite1 or -lite2.")] = "unet-efficientnet-lite0",
+    model: Annotated[
+        str, typer.Option(help="unet, or unet-efficientnet-lite0, 1 or 2.")
+    ] = "unet-efficientnet-lite0",
     split: Annotated[Path | None, typer.Option(help="List of the images to use of the folders that it names.")] = None,
-    validation: Annotated[str, typer.Option(help="List of the images to validate on, or a share of the split.")] = "0.1",
+    validation: Annotated[
+        str, typer.Option(help="List of the images to validate on, or a share of the split.")
+    ] = "0.1",
     exclude: Annotated[list[Path] | None, typer.Option(help="List of images never to use; may be repeated.")] = None,
     image_size: Annotated[int, typer.Option(help="Side of the network's input in pixels.")] = 256,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 60,
@@ -20,6 +23,7 @@ def train(
     loss: Annotated[str, typer.Option(help="bce, dice, bce+dice or focal-tversky.")] = "bce+dice",
     lr: Annotated[float, typer.Option(min=0.0, help="Learning rate at its peak.")] = 1e-3,
     encoder_weights: Annotated[str, typer.Option(help="imagenet or none.")] = "imagenet",
+    base_filters: Annotated[int, typer.Option(min=1, help="Filters of the first block of unet.")] = 64,
     start_from: Annotated[
         Path | None, typer.Option(help="Run of the same network to take weights from; its image size may differ.")
     ] = None,
@@ -49,6 +53,7 @@ def train(
         loss=loss,
         learning_rate=lr,
         encoder_weights=encoder_weights,
+        base_filters=base_filters,
         start_from=str(start_from.resolve()) if start_from else None,
         augment=augment,
         repeat_polyp_free=repeat_polyp_free,
@@ -61,15 +66,48 @@ def train(
     start_run(config, output, resume=resume, console=Console())
 
 
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of rt-seg train.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
+    name: Annotated[str | None, typer.Option(help="Name of the model; by default that of its network.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence or terms of use of the weights.")] = "unknown",
+    test_data: Annotated[Path | None, typer.Option(help="Data folder to score the file on.")] = None,
+    test_split: Annotated[Path | None, typer.Option(help="List of the images of --test-data to score on.")] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also write the int8 file beside it, if it passes its gate on --test-data.")
+    ] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads to use.")] = 2,
+) -> None:
+    """Turn the best model of a run into a deployable ONNX file, compared with Keras on real pictures."""
+    from rich.console import Console
+
+    if test_data is None and (int8 or test_split is not None):
+        raise typer.BadParameter("--int8 and --test-split need --test-data")
+    limit_threads(threads)
+    from .config import TrainingConfig
+    from .deploy import RunExport, ScoredImages
+
+    test = ScoredImages.read(test_data, test_split) if test_data is not None else None
+    job = RunExport(run, output, Console())
+    job.write(name or TrainingConfig.load(run / "config.json").model, licence, test)
+    if int8 and test is not None:
+        job.write_int8(test)
+
+
 def limit_threads(threads: int) -> None:
     """Give TensorFlow that many threads, and OpenCV none of its own: augmentation runs in parallel already."""
     import cv2
-    import tensorflow as tf
+
+    from .frameworks import tf
 
     cv2.setNumThreads(1)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
+app = typer.Typer(no_args_is_help=True)
+app.command()(train)
+app.command()(export)
+
 if __name__ == "__main__":
-    typer.run(train)
+    app()

@@ -27,6 +27,7 @@ class TrainingConfig:
         warmup_epochs: Passes until the learning rate has its peak.
         average: Decay a step of the averaged weights, which are what is validated and kept; 0: no averaging.
         encoder_weights: ``imagenet`` or ``none``.
+        base_filters: Filters of the first block of ``unet``.
         start_from: Run, or ``.keras`` file, of the same network whose weights to start with; its image size may differ.
         augment: ``none``, ``light`` or ``strong``.
         repeat_polyp_free: How often a pass holds each image without a polyp.
@@ -48,6 +49,7 @@ class TrainingConfig:
     warmup_epochs: float = 1.0
     average: float = 0.995
     encoder_weights: str = "imagenet"
+    base_filters: int = 64
     start_from: str | None = None
     augment: str = "strong"
     repeat_polyp_free: int = 1
@@ -66,10 +68,12 @@ class TrainingConfig:
             DataError: Missing, not JSON, or with other fields.
         """
         try:
-            values: Any = json.loads(path.read_text(encoding="utf-8"))
+            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as exc:
-            raise DataError(f"{path}: cannot be read as the settings of a run ({exc}); is it a folder of rt-seg train?") from exc
-        if not isinstance(values, dict) or values.keys() != {item.name for item in fields(cls)}:
+            raise DataError(
+                f"{path}: cannot be read as the settings of a run ({exc}); is it a folder of rt-seg train?"
+            ) from exc
+        if not isinstance(values, dict) or values.keys() != {item.name for item in fields(cls)}:  # pyright: ignore[reportUnnecessaryIsInstance]  it is whatever JSON holds
             raise DataError(f"{path}: does not hold the settings of a run of this version; train anew")
         values["data"], values["exclude"] = tuple(values["data"]), tuple(values["exclude"])
         return cls(**values)

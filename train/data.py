@@ -123,8 +123,7 @@ def read_image(path: Path) -> UInt8Array:
     Raises:
         DataError: Unreadable, or not 8 bits a channel.
     """
-    image = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    return image
+    return _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
 
 
 def read_mask(path: Path) -> UInt8Array:

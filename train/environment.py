@@ -20,7 +20,7 @@ def source_commit() -> str:
     """The git commit of this code, ``unknown`` for an installed package."""
     home = Path(__file__).resolve().parent
     try:
-        answer = subprocess.run(  # noqa: S603  a fixed command
+        answer = subprocess.run(
             ["git", "-C", str(home), "rev-parse", "HEAD"],  # noqa: S607  git as the user has it
             capture_output=True,
             text=True,
@@ -30,3 +30,11 @@ def source_commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return answer.stdout.strip()
+
+
+def read_commit(path: Path) -> str:
+    """The commit in what `describe_environment` wrote to a file, ``unknown`` without it."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["source_commit"])
+    except (OSError, ValueError, KeyError):
+        return "unknown"

@@ -1,7 +1,6 @@
 """From a trained Keras model to a deployable ONNX file, checked against Keras on real pictures."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ from rt_seg.engines.load import load_engine
 from rt_seg.engines.resize import resize_image
 from rt_seg.engines.samples import load_samples
 from rt_seg.engines.spec import CORE_INPUT, CORE_OUTPUT, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelSpec
-from rt_seg.errors import ModelError, OutputError
+from rt_seg.errors import ModelError
 
+from .onnx_file import save_onnx
 from .onnx_graph import OnnxGraph
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -38,7 +38,12 @@ def build_onnx(model: Any, spec: ModelSpec) -> onnx.ModelProto:
     Raises:
         ModelError: The model does not have that form, or holds a layer the writer does not know.
     """
-    if model.input_shape != (None, spec.height, spec.width, 3) or model.output_shape != (None, spec.height, spec.width, 1):
+    if model.input_shape != (None, spec.height, spec.width, 3) or model.output_shape != (
+        None,
+        spec.height,
+        spec.width,
+        1,
+    ):
         raise ModelError(
             f"a model from {model.input_shape} to {model.output_shape} is no segmentation of {spec.width}x{spec.height}"
         )
@@ -98,7 +103,7 @@ def export_onnx(model: Any, spec: ModelSpec, output: Path, pictures: Sequence[UI
         difference = largest_difference(model, fresh, [*pictures, *(sample.image for sample in load_samples())])
         if difference > MAX_DIFFERENCE:
             raise ModelError(
-                f"{output}: not written: it differs from Keras by {difference}/255, at most {MAX_DIFFERENCE} are allowed"
+                f"{output}: not written, it differs from Keras by {difference}/255, more than {MAX_DIFFERENCE}"
             )
         fresh.replace(output)
     finally:
@@ -125,40 +130,3 @@ def largest_difference(model: Any, path: Path, pictures: Sequence[UInt8Array]) -
             expected = np.rint(model.predict(frames.astype(np.float32), verbose=0)[..., 0] * 255)
             difference = max(difference, int(np.abs(expected - engine.infer(frames)).max()))
     return difference
-
-
-def save_onnx(model: onnx.ModelProto, path: Path) -> None:
-    """Write the file.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(model.SerializeToString())
-    except OSError as exc:
-        raise OutputError(f"{path}: cannot be written ({exc.strerror}); check the path and the free space") from exc
-
-
-def change_spec(path: Path, **changes: Any) -> ModelSpec:
-    """Change fields of the spec in a deployable file, such as its measured quality.
-
-    Args:
-        path: The file; it is replaced.
-        changes: New values of fields of `ModelSpec`.
-
-    Returns:
-        The new spec.
-
-    Raises:
-        ModelError: The file holds no spec, or the values are outside the contract.
-        OutputError: The file cannot be written.
-    """
-    model = onnx.load(path)
-    entries = [entry for entry in model.metadata_props if entry.key == METADATA_KEY]
-    if not entries:
-        raise ModelError(f"{path}: has no {METADATA_KEY} in its metadata, so it is not an rt-seg model")
-    spec = replace(ModelSpec.from_json(entries[0].value, str(path)), **changes)
-    entries[0].value = spec.to_json()
-    save_onnx(model, path)
-    return spec

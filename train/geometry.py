@@ -72,7 +72,8 @@ def random_warp(rng: np.random.Generator, size: int) -> Warp:
         size: Side of the picture in pixels.
     """
     # half of the pictures keep a multiple of 90 degrees: corners of the field of view stay where real ones are
-    angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.integers(4) * np.pi / 2 + rng.normal(0, 0.1)
+    upright = float(rng.integers(4)) * np.pi / 2 + rng.normal(0, 0.1)
+    angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else upright
     scale = np.exp(rng.uniform(np.log(0.65), np.log(1.7)))
     aspect = np.exp(rng.uniform(-0.25, 0.25))
     shear = rng.normal(0, 0.08)

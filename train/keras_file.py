@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from rt_seg.errors import ModelError
+
+from .frameworks import keras
 
 BEST_MODEL = "best.keras"
 """Name of the best model in the folder of a run."""

@@ -2,10 +2,9 @@
 
 from typing import Any, Literal
 
-import keras
-from keras import ops
-
 from rt_seg.errors import ModelError
+
+from .frameworks import keras, ops
 
 LossName = Literal["bce", "dice", "bce+dice", "focal-tversky"]
 

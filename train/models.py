@@ -1,42 +1,45 @@
 """The networks: BGR pixels in, one channel of polyp probability out, both at the same size."""
 
-from collections.abc import Callable
 from typing import Any, Literal
-
-import keras
-from keras import layers
 
 from rt_seg.errors import ModelError
 
 from .efficientnet_lite import efficientnet_lite_features, load_imagenet_weights
+from .frameworks import keras, layers
+from .unet import unet
 
-ModelName = Literal["unet-efficientnet-lite0", "unet-efficientnet-lite1", "unet-efficientnet-lite2"]
+MODEL_NAMES = ("unet", "unet-efficientnet-lite0", "unet-efficientnet-lite1", "unet-efficientnet-lite2")
 EncoderWeights = Literal["imagenet", "none"]
 
 DECODER_FILTERS = (128, 64, 48, 32)
 """Filters of the light decoder at 1/16, 1/8, 1/4 and 1/2 of the picture."""
 
 
-def build_model(name: str, image_size: int, encoder_weights: EncoderWeights = "imagenet") -> Any:
+def build_model(
+    name: str, image_size: int, encoder_weights: EncoderWeights = "imagenet", base_filters: int = 64
+) -> Any:
     """Build an untrained network (its encoder may come with ImageNet weights).
 
     Args:
-        name: One of `ModelName`.
+        name: One of `MODEL_NAMES`.
         image_size: Width and height in pixels, a multiple of 32.
-        encoder_weights: ``imagenet``, or ``none`` for random ones.
+        encoder_weights: ``imagenet``, or ``none`` for random ones; of EfficientNet-Lite.
+        base_filters: Filters of the first block of ``unet``.
 
     Returns:
-        A Keras model from ``[N, size, size, 3]``, BGR, values 0 to 255, to ``[N, size, size, 1]``, probabilities 0 to 1.
+        A Keras model from ``[N, size, size, 3]``, BGR, 0 to 255, to ``[N, size, size, 1]``, probabilities 0 to 1.
 
     Raises:
         ModelError: An unknown name or an impossible size.
         MissingDependencyError: The package with the encoder's weights is not installed.
     """
-    if name not in _BUILDERS:
-        raise ModelError(f"no model is called {name!r}; there are {', '.join(_BUILDERS)}")
+    if name not in MODEL_NAMES:
+        raise ModelError(f"no model is called {name!r}; there are {', '.join(MODEL_NAMES)}")
     if image_size < 32 or image_size % 32:
         raise ModelError(f"image size {image_size} is not a multiple of 32")
-    return _BUILDERS[name](image_size, encoder_weights)
+    if name == "unet":
+        return unet(image_size, base_filters)
+    return unet_efficientnet_lite(int(name[-1]), image_size, encoder_weights)
 
 
 def unet_efficientnet_lite(variant: int, image_size: int, encoder_weights: EncoderWeights) -> Any:
@@ -75,12 +78,3 @@ def _separable(x: Any, filters: int, name: str) -> Any:
     x = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_pointwise_conv")(x)
     x = layers.BatchNormalization(momentum=0.97, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
-
-
-def _efficientnet_builder(variant: int) -> Callable[[int, EncoderWeights], Any]:
-    return lambda image_size, encoder_weights: unet_efficientnet_lite(variant, image_size, encoder_weights)
-
-
-_BUILDERS: dict[str, Callable[[int, EncoderWeights], Any]] = {
-    f"unet-efficientnet-lite{variant}": _efficientnet_builder(variant) for variant in (0, 1, 2)
-}

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from keras import layers
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from rt_seg.errors import ModelError
+
+from .frameworks import layers
 
 Weights = npt.NDArray[np.float32]
 
@@ -57,7 +58,7 @@ class OnnxGraph:
         for layer in model.layers:
             if isinstance(layer, layers.InputLayer):
                 continue
-            inputs = layer.input if isinstance(layer.input, list) else [layer.input]
+            inputs = _inputs(layer)
             if id(layer.output) in folded or _is_identity(layer):
                 names[id(layer.output)] = names[id(inputs[0])]
                 continue
@@ -145,13 +146,18 @@ class OnnxGraph:
         elif layer.interpolation == "bilinear":
             how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
         else:
-            raise ModelError(f"layer {layer.name} stretches by {layer.interpolation}, which the ONNX writer does not know")
+            raise ModelError(
+                f"layer {layer.name} stretches by {layer.interpolation}, which the ONNX writer does not know"
+            )
         return self.add("Resize", [*inputs, "", scales], layer.name, **how)
 
     def write_max_pooling(self, layer: Any, inputs: list[str]) -> str:
         """Maximum of blocks that do not overlap and that fill the picture."""
-        if layer.pool_size != layer.strides or any(n % p for n, p in zip(layer.input.shape[1:3], layer.pool_size)):
-            raise ModelError(f"layer {layer.name} pools blocks that overlap or stand out; the ONNX writer does not know it")
+        sizes = zip(layer.input.shape[1:3], layer.pool_size, strict=True)
+        if layer.pool_size != layer.strides or any(length % pool for length, pool in sizes):
+            raise ModelError(
+                f"layer {layer.name} pools blocks that overlap or stand out; the ONNX writer does not know it"
+            )
         return self.add("MaxPool", inputs, layer.name, kernel_shape=layer.pool_size, strides=layer.strides)
 
 
@@ -174,13 +180,19 @@ def _is_identity(layer: Any) -> bool:
     return isinstance(layer, (layers.Dropout, layers.SpatialDropout2D))
 
 
+def _inputs(layer: Any) -> list[Any]:
+    """The tensors that a layer reads."""
+    source: Any = layer.input
+    return [*source] if isinstance(source, (list, tuple)) else [source]  # pyright: ignore[reportUnknownVariableType]  Keras has no annotations
+
+
 def _count_consumers(model: Any) -> dict[int, list[Any]]:
     """For each tensor of the graph, by its id, the layers that read it."""
     consumers: dict[int, list[Any]] = {}
     for layer in model.layers:
         if isinstance(layer, layers.InputLayer):
             continue
-        for tensor in layer.input if isinstance(layer.input, list) else [layer.input]:
+        for tensor in _inputs(layer):
             consumers.setdefault(id(tensor), []).append(layer)
     return consumers
 

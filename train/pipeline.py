@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from rt_seg.engines.resize import resize_image, resize_mask
 
 from .appearance import change_appearance, change_colour
 from .data import Pair, read_pair
+from .frameworks import tf
 from .geometry import flip_warp, identity_warp, random_warp
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -47,12 +47,14 @@ class TrainingImages:
         """Numbers of the pictures whose mask is empty."""
         return np.flatnonzero(~self._masks.any(axis=(1, 2)))
 
-    def sample(self, number: int, augmentation: Augmentation, rng: np.random.Generator) -> tuple[UInt8Array, UInt8Array]:
+    def sample(
+        self, number: int, augmentation: Augmentation, rng: np.random.Generator
+    ) -> tuple[UInt8Array, UInt8Array]:
         """One picture as the network gets it.
 
         Args:
             number: Which one.
-            augmentation: ``none``; ``light`` (flips and gentle colour); ``strong`` (all of `geometry` and `appearance`).
+            augmentation: ``none``; ``light`` (flips, gentle colour); ``strong`` (all of `geometry` and `appearance`).
             rng: Source of chance.
 
         Returns:
@@ -79,8 +81,8 @@ def training_batches(
 ) -> tuple[Any, int]:
     """Batches of all epochs from `first_epoch` on.
 
-    Order and augmentation depend on the seed and the running number of the sample alone, so that a resumed run sees what
-    an unbroken one sees.
+    Order and augmentation depend on the seed and the running number of the sample alone, so that a resumed run sees
+    what an unbroken one sees.
 
     Args:
         images: Where samples come from.
@@ -92,8 +94,8 @@ def training_batches(
         repeat_polyp_free: How often an epoch holds each picture without a polyp.
 
     Returns:
-        A ``tf.data.Dataset`` of image uint8 ``[N, size, size, 3]`` and mask float32 ``[N, size, size, 1]`` (0 and 1), and
-        the number of batches an epoch (the last, incomplete batch of an epoch is filled from the next one).
+        A ``tf.data.Dataset`` of image uint8 ``[N, size, size, 3]`` and mask float32 ``[N, size, size, 1]`` (0 and 1),
+        and the number of batches an epoch.
     """
     members = np.concatenate([np.arange(len(images)), np.tile(images.polyp_free(), repeat_polyp_free - 1)])
     steps = -(-len(members) // batch_size)

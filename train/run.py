@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-import keras
-import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -15,6 +13,7 @@ from rt_seg.errors import DataError, OutputError
 
 from .config import TrainingConfig
 from .environment import describe_environment
+from .frameworks import keras, tf
 from .keras_file import BEST_MODEL, copy_weights, load_keras_model
 from .losses import loss_function
 from .models import EncoderWeights, build_model
@@ -31,8 +30,8 @@ CONFIG = "config.json"
 class Trainer:
     """Trains one network as its settings say. Not thread-safe; make one for each run.
 
-    The folder of the run holds ``config.json``, ``environment.json``, ``train.txt`` and ``validation.txt`` (the images),
-    ``history.csv``, ``curves.png``, ``tensorboard/``, ``checkpoints/`` (to resume from) and ``best.keras``.
+    The folder of the run holds ``config.json``, ``environment.json``, ``train.txt`` and ``validation.txt`` (the
+    images), ``history.csv``, ``curves.png``, ``tensorboard/``, ``checkpoints/`` (to resume from) and ``best.keras``.
 
     Args:
         config: The settings.
@@ -52,7 +51,9 @@ class Trainer:
         keras.utils.set_random_seed(config.seed)
         self._images, validation_images = self._read_images()
         self._loss = loss_function(config.loss)
-        self._model = build_model(config.model, config.image_size, cast("EncoderWeights", config.encoder_weights))
+        self._model = build_model(
+            config.model, config.image_size, cast("EncoderWeights", config.encoder_weights), config.base_filters
+        )
         if config.start_from:
             copy_weights(load_keras_model(Path(config.start_from)), self._model)
         self._average = keras.models.clone_model(self._model)
@@ -139,14 +140,15 @@ class Trainer:
 
     def _restore(self) -> None:
         if self._checkpoints.latest_checkpoint is None:
-            raise DataError(f"{self._folder}: no epoch was finished, there is nothing to resume; train without --resume")
+            raise DataError(
+                f"{self._folder}: no epoch was finished, there is nothing to resume; train without --resume"
+            )
         self._checkpoints.checkpoint.restore(self._checkpoints.latest_checkpoint).assert_consumed()
 
     def _compile_step(self) -> Callable[[Any, Any, Any], Any]:
         model, optimizer, loss_of = self._model, self._optimizer, self._loss
         pairs = list(zip(self._average.weights, self._model.weights, strict=True))
 
-        @tf.function(autograph=False)
         def step(images: Any, masks: Any, average: Any) -> Any:
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean(loss_of(masks, model(tf.cast(images, tf.float32), training=True)))
@@ -156,7 +158,7 @@ class Trainer:
                 slow.assign(fast + average * (slow - fast))
             return loss
 
-        return cast("Callable[[Any, Any, Any], Any]", step)
+        return cast("Callable[[Any, Any, Any], Any]", tf.function(step, autograph=False))
 
     def _train_epoch(self, iterator: Any, epoch: int, steps: int, schedule: Schedule) -> float:
         """One pass; stops early when the time budget is spent. Returns the mean loss."""

@@ -43,7 +43,9 @@ def split_pairs(
     held_out = _validation_pairs(candidates, validation, seed)
     training = [pair for pair in usable if pair not in held_out]
     if not training or not held_out:
-        raise DataError(f"{len(training)} images are left to train on and {len(held_out)} to validate on; change the split")
+        raise DataError(
+            f"{len(training)} images are left to train on and {len(held_out)} to validate on; change the split"
+        )
     return training, sorted(held_out, key=lambda pair: pair.name)
 
 
@@ -60,10 +62,13 @@ def _validation_pairs(candidates: Sequence[Pair], validation: str, seed: int) ->
     except ValueError:
         return set(select(candidates, read_list(Path(validation)), Path(validation)))
     if not 0 < share < 1:
-        raise DataError(f"a validation share of {validation} leaves one side empty; take one between 0 and 1, such as 0.1")
+        raise DataError(
+            f"a validation share of {validation} leaves one side empty; take one between 0 and 1, such as 0.1"
+        )
     groups = _groups(candidates)
     chosen: list[Pair] = []
-    for number in np.random.default_rng(seed).permutation(len(groups)):
+    order: list[int] = np.random.default_rng(seed).permutation(len(groups)).tolist()
+    for number in order:
         if len(chosen) >= share * len(candidates):
             break
         chosen += groups[number]
@@ -72,7 +77,7 @@ def _validation_pairs(candidates: Sequence[Pair], validation: str, seed: int) ->
 
 def _groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
     """Pairs one by one, near-twins together."""
-    twin_of = {name: twins[0] for twins in NEAR_TWINS for name in twins}
+    twin_of: dict[str, str] = {name: twins[0] for twins in NEAR_TWINS for name in twins}
     groups: dict[str, list[Pair]] = {}
     for pair in pairs:
         groups.setdefault(twin_of.get(pair.stem, pair.name), []).append(pair)

@@ -7,7 +7,7 @@ the storage keys), then for each key an int64 with the number of elements and th
 import pickle
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -81,9 +81,10 @@ def read_torch_weights(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _read(file: BinaryIO) -> dict[str, npt.NDArray[Any]]:
-    magic, _protocol, _platform, tensors, keys = (_TensorUnpickler(file).load() for _ in range(5))
-    if magic != _MAGIC or not isinstance(tensors, OrderedDict):
+    magic, _protocol, _platform, found, keys = (_TensorUnpickler(file).load() for _ in range(5))
+    if magic != _MAGIC or not isinstance(found, OrderedDict):
         raise ValueError("it is not a legacy checkpoint")
+    tensors = cast("OrderedDict[str, _Tensor]", found)
     dtypes = {tensor.storage.key: tensor.storage.dtype for tensor in tensors.values()}
     storages = {key: _read_storage(file, dtypes[key]) for key in keys}
     return {name: _view(tensor, storages[tensor.storage.key]) for name, tensor in tensors.items()}

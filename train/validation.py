@@ -62,8 +62,10 @@ class Validation:
         dice = 2 * overlap[has_polyp] / total[has_polyp]
         iou = overlap[has_polyp] / (total - overlap)[has_polyp]
         false = answer[~has_polyp].mean(axis=(1, 2)) > FALSE_AREA
-        loss = np.mean(self._loss(truth[..., None].astype(np.float32), probability[..., None]))
-        return Quality(_mean(dice), _mean(iou), float(loss), float((truth == answer).mean()), _mean(false))
+        loss: npt.NDArray[np.float32] = np.asarray(
+            self._loss(truth[..., None].astype(np.float32), probability[..., None])
+        )
+        return Quality(_mean(dice), _mean(iou), _mean(loss), float((truth == answer).mean()), _mean(false))
 
 
 def _mean(values: npt.NDArray[Any]) -> float:

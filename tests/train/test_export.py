@@ -1,0 +1,162 @@
+"""Export: the contract's file gives what Keras gives."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from rich.console import Console
+
+from rt_seg.engines import load_engine
+from rt_seg.engines.model_file import int8_neighbour, read_model_file, sha256_of
+from rt_seg.engines.spec import CORE_INPUT, CORE_OUTPUT, INPUT_NAME, OUTPUT_NAME, ModelSpec
+from rt_seg.errors import DataError, ModelError
+from rt_seg.train.deploy import RunExport, ScoredImages
+from rt_seg.train.export import build_onnx, export_onnx, largest_difference
+from rt_seg.train.frameworks import keras, layers
+from rt_seg.train.keras_file import load_keras_model
+from rt_seg.train.onnx_file import change_spec, read_spec
+from rt_seg.train.quantise import quantise
+
+pytestmark = pytest.mark.slow
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The float32 file of the tiny run; read-only."""
+    path = tmp_path_factory.mktemp("exported") / "tiny.onnx"
+    RunExport(tiny_run, path, QUIET).write("tiny", "test", None)
+    return path
+
+
+def test_exported_file_meets_the_contract(exported: Path) -> None:
+    """Cast comes first; there is no other Cast before core/probability; batch norms and training layers are gone."""
+    graph = onnx.load(exported).graph
+    kinds = [node.op_type for node in graph.node]
+    outputs = [node.output[0] for node in graph.node]
+    assert kinds[0] == "Cast"
+    assert graph.node[0].input == [INPUT_NAME]
+    start, end = outputs.index(CORE_INPUT), outputs.index(CORE_OUTPUT)
+    assert "Cast" not in kinds[start : end + 1]
+    assert kinds[end + 1 :] == ["Mul", "Round", "Clip", "Cast", "Squeeze"]
+    assert outputs[-1] == OUTPUT_NAME
+    assert "BatchNormalization" not in kinds
+    assert read_model_file(exported).spec.width == 64
+
+
+def test_exported_file_matches_keras(exported: Path, tiny_run: Path) -> None:
+    """The CPU engine's answer to pictures and to noise lies within one level of what Keras says."""
+    rng = np.random.default_rng(3)
+    pictures = [rng.integers(0, 256, (80, 120, 3), np.uint8) for _ in range(3)]
+    assert largest_difference(load_keras_model(tiny_run), exported, pictures) <= 1
+
+
+def test_batch_of_frames_gives_what_single_frames_give(exported: Path) -> None:
+    """N is dynamic."""
+    frames = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    with load_engine(exported, precision="f32") as engine:
+        together = engine.infer(frames)
+        assert np.array_equal(together, np.concatenate([engine.infer(frame[None]) for frame in frames]))
+
+
+def test_writer_agrees_with_tf2onnx(tiny_run: Path, tmp_path: Path) -> None:
+    """Keras' own exporter, which uses tf2onnx, gives the same probabilities."""
+    pytest.importorskip("tf2onnx")
+    import onnxruntime
+
+    model = load_keras_model(tiny_run)
+    frames = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3)).astype(np.float32)
+    model.predict(frames, verbose=0)
+    path = tmp_path / "other.onnx"
+    model.export(str(path), format="onnx", verbose=False)
+    other = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    expected = other.run(None, {other.get_inputs()[0].name: frames})[0][..., 0]
+    ours = onnxruntime.InferenceSession(
+        build_onnx(model, ModelSpec("tiny", 64, 64)).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    answer = ours.run(None, {INPUT_NAME: frames.astype(np.uint8)})[0]
+    assert np.abs(answer - np.rint(expected * 255)).max() <= 1
+
+
+def test_file_that_differs_from_keras_is_refused(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph that gives something else is not written."""
+    monkeypatch.setattr("rt_seg.train.onnx_graph._pads", lambda _layer: [2, 2, 2, 2])
+    wrong = tmp_path / "wrong.onnx"
+    with pytest.raises((ModelError, onnx.shape_inference.InferenceError)):
+        export_onnx(load_keras_model(tiny_run), ModelSpec("tiny", 64, 64), wrong, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_difference_above_the_limit_is_refused(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that were spoiled on the way are noticed, and nothing is left behind."""
+    from rt_seg.train import onnx_graph
+
+    right = onnx_graph._scale_and_offset
+
+    def shifted(norm: object) -> tuple[np.ndarray, np.ndarray]:
+        scale, offset = right(norm)
+        return scale * 1.5, offset + 0.5
+
+    monkeypatch.setattr(onnx_graph, "_scale_and_offset", shifted)
+    with pytest.raises(ModelError, match="differs from Keras"):
+        export_onnx(load_keras_model(tiny_run), ModelSpec("tiny", 64, 64), tmp_path / "wrong.onnx", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_layer_is_refused_by_name() -> None:
+    """The writer guesses at nothing."""
+    image = keras.Input((32, 32, 3))
+    x = layers.Conv2D(1, 1)(layers.GaussianNoise(0.1, name="fog")(image))
+    with pytest.raises(ModelError, match="fog"):
+        build_onnx(keras.Model(image, layers.Activation("sigmoid")(x)), ModelSpec("foggy", 32, 32))
+
+
+def test_model_of_another_form_is_refused() -> None:
+    """A classifier is no segmentation model."""
+    image = keras.Input((32, 32, 3))
+    with pytest.raises(ModelError, match="no segmentation"):
+        build_onnx(keras.Model(image, layers.Conv2D(2, 1)(image)), ModelSpec("two", 32, 32))
+
+
+def test_quantised_file_meets_the_contract_and_stays_close(exported: Path, data_folder: Path) -> None:
+    """The int8 file holds Q/DQ nodes, names its source, and answers about as the float32 file does."""
+    images = [cv2.imread(str(path)) for path in sorted((data_folder / "images").iterdir())]
+    frames = [cv2.resize(image, (64, 64)).astype(np.uint8) for image in images] * 5
+    path = int8_neighbour(exported)
+    quantise(exported, path, frames)
+    spec = read_spec(path)
+    assert spec.precision == "int8"
+    assert spec.source_sha256 == sha256_of(exported)
+    assert "QuantizeLinear" in {node.op_type for node in onnx.load(path).graph.node}
+    assert path.stat().st_size < exported.stat().st_size / 2
+    with load_engine(exported, precision="f32") as exact, load_engine(path) as rough:
+        difference = exact.infer(frames[0][None]).astype(int) - rough.infer(frames[0][None])
+    assert 0 < np.abs(difference).mean() < 12
+
+
+def test_few_calibration_pictures_are_refused(exported: Path, tmp_path: Path) -> None:
+    """Too few pictures give ranges that clip."""
+    with pytest.raises(ModelError, match="too few"):
+        quantise(exported, tmp_path / "few.onnx", [np.zeros((64, 64, 3), np.uint8)] * 5)
+
+
+def test_scoring_on_training_images_is_refused(tiny_run: Path, data_folder: Path, tmp_path: Path) -> None:
+    """A test that overlaps with training or validation is refused before anything is written."""
+    export = RunExport(tiny_run, tmp_path / "leak.onnx", QUIET)
+    with pytest.raises(DataError, match="were trained or validated on"):
+        export.write("leak", "test", ScoredImages.read(data_folder, None))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_changed_spec_is_read_back(exported: Path, tmp_path: Path) -> None:
+    """Figures that are measured after the export enter the file's spec, and nothing else changes."""
+    path = tmp_path / "copy.onnx"
+    path.write_bytes(exported.read_bytes())
+    change_spec(path, quality={"bf16_mdice_drop": 0.001})
+    assert read_model_file(path).spec.quality == {"bf16_mdice_drop": 0.001}
+    assert onnx.load(path).graph == onnx.load(exported).graph

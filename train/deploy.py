@@ -1,0 +1,167 @@
+"""Everything that `rt-seg export` does: from the folder of a run to files that may ship."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from rt_seg.engines.cpu import Cpu
+from rt_seg.engines.load import load_engine
+from rt_seg.engines.model_file import int8_neighbour
+from rt_seg.engines.precision import CpuPrecision
+from rt_seg.engines.resize import resize_image
+from rt_seg.engines.spec import BF16_GATE, INT8_GATE, MAX_MDICE_DROP, ModelSpec
+from rt_seg.errors import DataError
+
+from .config import TrainingConfig
+from .data import Pair, find_pairs, read_image, read_list, select
+from .environment import read_commit
+from .export import export_onnx
+from .keras_file import load_keras_model
+from .onnx_file import change_spec
+from .quality import Score, score_engine
+from .quantise import quantise
+
+PARITY_PICTURES = 16
+CALIBRATION_PICTURES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredImages:
+    """Images that a model is scored on, and the name that the figures get in its spec.
+
+    Attributes:
+        name: Such as ``kvasir_seg_official_test``.
+        pairs: The images and masks.
+    """
+
+    name: str
+    pairs: tuple[Pair, ...]
+
+    @classmethod
+    def read(cls, folder: Path, split: Path | None) -> "ScoredImages":
+        """All pairs of a data folder, or those that a list names.
+
+        Raises:
+            DataError: The folder or the list is unusable.
+        """
+        pairs = find_pairs([folder])
+        name = folder.resolve().name
+        if split is not None:
+            pairs = select(pairs, read_list(split), split)
+            name = f"{name}_{split.stem}"
+        return cls(name.replace("-", "_").lower(), tuple(pairs))
+
+
+class RunExport:
+    """Exports the best model of a run, and an int8 neighbour if it passes its gate.
+
+    Args:
+        run: Folder of a run of `rt-seg train`, whose data is still where it was.
+        output: The float32 file; the int8 one lies beside it.
+        console: Where figures are shown.
+
+    Raises:
+        DataError: The folder is not that of a run, or its data is gone.
+    """
+
+    def __init__(self, run: Path, output: Path, console: Console) -> None:
+        self._run = run
+        self._output = output
+        self._console = console
+        self._config = TrainingConfig.load(run / "config.json")
+        pairs = find_pairs([Path(folder) for folder in self._config.data])
+        self._training = select(pairs, read_list(run / "train.txt"), run / "train.txt")
+        self._validation = select(pairs, read_list(run / "validation.txt"), run / "validation.txt")
+
+    def write(self, name: str, licence: str, test: ScoredImages | None) -> None:
+        """Write the float32 file, compared with Keras; scored, if there is something to score it on.
+
+        Raises:
+            DataError: An image of the test was trained or validated on.
+            ModelError: The model cannot be exported, or differs from Keras.
+            OutputError: The file cannot be written.
+        """
+        if test is not None:
+            self._refuse_overlap(test)
+        pictures = [read_image(pair.image) for pair in _spread(self._validation, PARITY_PICTURES)]
+        difference = export_onnx(load_keras_model(self._run), self._spec(name, licence), self._output, pictures)
+        self._console.print(f"{self._output}: largest difference from Keras {difference}/255")
+        if test is not None:
+            self._score_float(test)
+
+    def write_int8(self, test: ScoredImages) -> bool:
+        """Write the int8 neighbour of the float32 file, if it is as good; else remove it.
+
+        Returns:
+            Whether it passed: mDice on the test at most `MAX_MDICE_DROP` lower than that of the float32 file in f32.
+
+        Raises:
+            DataError: An image of the test was trained or validated on.
+            ModelError: Too few pictures to calibrate with.
+            MissingDependencyError: ONNX Runtime is not installed.
+            OutputError: The file cannot be written.
+        """
+        self._refuse_overlap(test)
+        path = int8_neighbour(self._output)
+        size = self._config.image_size
+        pictures = [read_image(pair.image) for pair in _spread(self._training, CALIBRATION_PICTURES)]
+        quantise(self._output, path, [resize_image(picture, size, size) for picture in pictures])
+        score = self._score(path, "int8", test)
+        drop = self._score(self._output, "f32", test).mdice - score.mdice
+        if not drop <= MAX_MDICE_DROP:
+            path.unlink()
+            self._console.print(f"int8 loses {drop:.4f} mDice, more than {MAX_MDICE_DROP}: {path} was removed")
+            return False
+        change_spec(path, quality={**_figures(test, score), INT8_GATE: drop})
+        self._console.print(f"{path}: int8 passed its gate, mDice lower by {drop:.4f}")
+        return True
+
+    def _score_float(self, test: ScoredImages) -> None:
+        score = self._score(self._output, "f32", test)
+        quality = _figures(test, score)
+        if Cpu.read().runs_bf16:
+            quality[BF16_GATE] = score.mdice - self._score(self._output, "bf16", test).mdice
+        change_spec(self._output, quality=quality)
+
+    def _score(self, path: Path, precision: CpuPrecision, test: ScoredImages) -> Score:
+        with load_engine(path, precision=precision) as engine:
+            score = score_engine(engine, test.pairs)
+        self._console.print(
+            f"{path.name} in {precision}: mDice {score.mdice:.4f}  mIoU {score.miou:.4f}  ({test.name})"
+        )
+        return score
+
+    def _refuse_overlap(self, test: ScoredImages) -> None:
+        tested = {pair.image.resolve() for pair in test.pairs}
+        seen = [pair for pair in (*self._training, *self._validation) if pair.image.resolve() in tested]
+        if seen:
+            raise DataError(
+                f"{len(seen)} images of the test were trained or validated on, such as {seen[0].image}; test on others"
+            )
+
+    def _spec(self, name: str, licence: str) -> ModelSpec:
+        folders: dict[str, int] = {}
+        for pair in self._training:
+            folder = pair.name.rpartition("/")[0]
+            folders[folder] = folders.get(folder, 0) + 1
+        size = self._config.image_size
+        return ModelSpec(
+            name=name,
+            width=size,
+            height=size,
+            training_data=", ".join(f"{folder} ({count})" for folder, count in folders.items()),
+            split=f"{len(self._training)} images trained on, {len(self._validation)} validated on",
+            licence=licence,
+            source_commit=read_commit(self._run / "environment.json"),
+        )
+
+
+def _figures(test: ScoredImages, score: Score) -> dict[str, float]:
+    return {f"{test.name}_mdice": score.mdice, f"{test.name}_miou": score.miou}
+
+
+def _spread(pairs: Sequence[Pair], count: int) -> Sequence[Pair]:
+    """About `count` pairs, evenly from first to last, so that every data folder has its share."""
+    return pairs[:: max(1, len(pairs) // count)]
