@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from rt_seg.benchmarks.command import evaluate
 from rt_seg.errors import RtSegError
 from rt_seg.realtime.command import stream
 
@@ -52,3 +53,4 @@ def main(
 
 
 app.command()(stream)
+app.command()(evaluate)
