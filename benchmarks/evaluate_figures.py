@@ -102,9 +102,10 @@ def _png(figure: "Figure") -> bytes:
 
 
 def _images_figure(engine: Engine, evaluation: Evaluation, scores: Sequence[ImageScore], title: str) -> "Figure":
-    figure = _new_figure(13, 0.8 + 2.65 * len(scores))
+    heights = [0.4 + 3.2 * min(score.height / score.width, _TILE_HEIGHT / _TILE_WIDTH) for score in scores]
+    figure = _new_figure(13, 0.8 + sum(heights))
     figure.suptitle(f"{title}: {evaluation.spec.name}, threshold {evaluation.threshold:g}\n", fontweight="bold")
-    rows = figure.subplots(len(scores), len(_HEADINGS), squeeze=False)
+    rows = figure.subplots(len(scores), len(_HEADINGS), squeeze=False, height_ratios=heights)
     for axes, heading in zip(rows[0], _HEADINGS, strict=True):
         axes.annotate(heading, (0.5, 1.16), xycoords="axes fraction", ha="center", va="bottom", color=_GREY)
     for row, score in zip(rows, scores, strict=True):

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from rt_seg.benchmarks.command import evaluate
 from rt_seg.errors import RtSegError
 from rt_seg.realtime.command import stream
+from rt_seg.realtime.predict_command import predict
 
 
 class _Group(TyperGroup):
@@ -53,4 +54,5 @@ def main(
 
 
 app.command()(stream)
+app.command()(predict)
 app.command()(evaluate)

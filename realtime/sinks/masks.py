@@ -4,12 +4,16 @@ import re
 from pathlib import Path
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from rt_seg.errors import OutputError
 from rt_seg.realtime.frame import Rendered
 from rt_seg.realtime.regions import frame_mask
 
 from .files import check_output_folder, output_error
+
+UInt8Array = npt.NDArray[np.uint8]
 
 _MASK_NAME = re.compile(r"\d{6,}\.png")
 # Large flat areas: without row filters and with run lengths only, a 1080p mask takes 3.6 ms and 3.7 kB; with OpenCV's
@@ -22,6 +26,16 @@ _PNG_OPTIONS = [
     cv2.IMWRITE_PNG_STRATEGY,
     cv2.IMWRITE_PNG_STRATEGY_RLE,
 ]
+
+
+def encode_mask(mask: UInt8Array) -> bytes:
+    """A mask as the bytes of a PNG.
+
+    Args:
+        mask: uint8 ``[H, W]`` with 0 and 255.
+    """
+    # to memory, not by imwrite: that would say no more than False when the disk is full
+    return cv2.imencode(".png", mask, _PNG_OPTIONS)[1].tobytes()
 
 
 class MasksSink:
@@ -60,11 +74,10 @@ class MasksSink:
         """See `Sink.write`."""
         mask = frame_mask(rendered.segmentation)
         file = self._path / f"{rendered.frame.index:06d}.png"
-        # imwrite would say no more than False
-        data = cv2.imencode(".png", mask, _PNG_OPTIONS)[1]
+        data = encode_mask(mask)
         try:
             self._path.mkdir(exist_ok=True)
-            file.write_bytes(data.tobytes())
+            file.write_bytes(data)
         except OSError as exc:
             error = output_error(file, exc)
             _remove(file)

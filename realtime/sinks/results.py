@@ -129,12 +129,13 @@ def _record(rendered: Rendered) -> dict[str, Any]:
         "index": rendered.frame.index,
         "pts_seconds": rendered.frame.pts_seconds,
         "segmented_index": rendered.segmentation.frame.index,
-        "polyps": [_polyp(polyp) for polyp in rendered.segmentation.polyps],
+        "polyps": [polyp_record(polyp) for polyp in rendered.segmentation.polyps],
         "stages_ms": {name: round(span.milliseconds, 3) for name, span in rendered.spans.items()},
     }
 
 
-def _polyp(polyp: Polyp) -> dict[str, Any]:
+def polyp_record(polyp: Polyp) -> dict[str, Any]:
+    """A polyp as JSON values, see the module's last paragraph."""
     box = polyp.box
     record: dict[str, Any] = {
         "box": [box.x, box.y, box.width, box.height],
