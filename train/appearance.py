@@ -144,12 +144,10 @@ def add_inset(image: UInt8Array, mask: UInt8Array, rng: np.random.Generator) -> 
         image[box] = _inset_content(image, w, h, rng)
         mask[box] = 0
     if rng.random() < 0.5:
-        text = "".join(_GLYPHS[int(rng.integers(len(_GLYPHS)))] for _ in range(int(rng.integers(4, 14))))
-        origin = (
-            int(rng.integers(0, width // 2)),
-            int(rng.integers(8, 40)) if rng.random() < 0.5 else height - int(rng.integers(2, 30)),
-        )
-        grey = float(rng.integers(140, 256))
+        text = "".join(_GLYPHS[number] for number in rng.integers(0, len(_GLYPHS), int(rng.integers(4, 14))))
+        top, bottom = int(rng.integers(8, 40)), height - int(rng.integers(2, 30))
+        origin = (int(rng.integers(0, width // 2)), top if rng.random() < 0.5 else bottom)
+        grey = int(rng.integers(140, 256))
         cv2.putText(image, text, origin, cv2.FONT_HERSHEY_SIMPLEX, rng.uniform(0.25, 0.5), (grey, grey, grey), 1)
     return image, mask
 

@@ -1,5 +1,6 @@
 """The commands `train` and `export`; heavy imports happen inside them."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,7 @@ import typer
 def train(
     data: Annotated[list[Path], typer.Option(help="Data folder with images/ and masks/; may be repeated.")],
     output: Annotated[Path, typer.Option(help="Folder of the run.")],
-    model: Annotated[
-        str, typer.Option(help="unet, or unet-efficientnet-lite0, 1 or 2.")
-    ] = "unet-efficientnet-lite0",
+    model: Annotated[str, typer.Option(help="unet, or unet-efficientnet-lite0, 1 or 2.")] = "unet-efficientnet-lite0",
     split: Annotated[Path | None, typer.Option(help="List of the images to use of the folders that it names.")] = None,
     validation: Annotated[
         str, typer.Option(help="List of the images to validate on, or a share of the split.")
@@ -101,8 +100,10 @@ def limit_threads(threads: int) -> None:
     from .frameworks import tf
 
     cv2.setNumThreads(1)
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    # called from Python after TensorFlow has begun to work, its threads stay as they are
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 app = typer.Typer(no_args_is_help=True)

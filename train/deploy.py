@@ -87,7 +87,7 @@ class RunExport:
             self._refuse_overlap(test)
         pictures = [read_image(pair.image) for pair in _spread(self._validation, PARITY_PICTURES)]
         difference = export_onnx(load_keras_model(self._run), self._spec(name, licence), self._output, pictures)
-        self._console.print(f"{self._output}: largest difference from Keras {difference}/255")
+        self._console.print(f"{self._output}: largest difference from Keras {difference}/255", soft_wrap=True)
         if test is not None:
             self._score_float(test)
 
@@ -112,10 +112,12 @@ class RunExport:
         drop = self._score(self._output, "f32", test).mdice - score.mdice
         if not drop <= MAX_MDICE_DROP:
             path.unlink()
-            self._console.print(f"int8 loses {drop:.4f} mDice, more than {MAX_MDICE_DROP}: {path} was removed")
+            self._console.print(
+                f"int8 loses {drop:.4f} mDice, more than {MAX_MDICE_DROP}: {path} was removed", soft_wrap=True
+            )
             return False
         change_spec(path, quality={**_figures(test, score), INT8_GATE: drop})
-        self._console.print(f"{path}: int8 passed its gate, mDice lower by {drop:.4f}")
+        self._console.print(f"{path}: int8 passed its gate, mDice lower by {drop:.4f}", soft_wrap=True)
         return True
 
     def _score_float(self, test: ScoredImages) -> None:

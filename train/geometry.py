@@ -1,5 +1,6 @@
 """Geometric augmentation: one affine warp for image and mask, sampled as deployment's resize samples."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -72,10 +73,10 @@ def random_warp(rng: np.random.Generator, size: int) -> Warp:
         size: Side of the picture in pixels.
     """
     # half of the pictures keep a multiple of 90 degrees: corners of the field of view stay where real ones are
-    upright = float(rng.integers(4)) * np.pi / 2 + rng.normal(0, 0.1)
-    angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else upright
-    scale = np.exp(rng.uniform(np.log(0.65), np.log(1.7)))
-    aspect = np.exp(rng.uniform(-0.25, 0.25))
+    upright = float(rng.integers(4)) * np.pi / 2 + float(rng.normal(0, 0.1))
+    angle: float = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else upright
+    scale = math.exp(rng.uniform(math.log(0.65), math.log(1.7)))
+    aspect = math.exp(rng.uniform(-0.25, 0.25))
     shear = rng.normal(0, 0.08)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch = np.array([[scale * aspect, shear], [0.0, scale / aspect]])

@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from rich.console import Console
 from rt_seg.errors import DataError, ModelError, OutputError
 from rt_seg.train.config import TrainingConfig
 from rt_seg.train.keras_file import load_keras_model
-from rt_seg.train.run import start_run
+from rt_seg.train.run import Trainer, start_run
+from rt_seg.train.schedule import Schedule
+from rt_seg.train.validation import Quality
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +23,7 @@ QUIET = Console(quiet=True)
 
 
 def history(run: Path) -> list[dict[str, str]]:
+    """Rows of a run's history."""
     with (run / "history.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -53,25 +57,25 @@ def test_resumed_run_equals_an_unbroken_one(tiny_run: Path, tmp_path: Path) -> N
     np.testing.assert_allclose(losses[1], losses[0], rtol=2e-2)
 
 
+class _KilledError(Exception):
+    """Stands for a kill."""
+
+
 def _run_one_epoch_of(config: TrainingConfig, folder: Path) -> None:
-    """Train, and break off at the start of the second epoch."""
-    from rt_seg.train.run import Trainer
-
-    class Stop(Exception):
-        pass
-
+    """Train, and break off after the first epoch was finished."""
     folder.mkdir()
     config.save(folder / "config.json")
     trainer = Trainer(config, folder, QUIET)
-    finish = trainer._finish_epoch
+    finish: Any = vars(Trainer)["_finish_epoch"]
 
-    def finish_and_stop(*arguments: object) -> None:
-        finish(*arguments)  # type: ignore[arg-type]  passed through
-        raise Stop
+    def finish_and_die(epoch: int, loss: float, schedule: Schedule, rate: float) -> Quality:
+        finish(trainer, epoch, loss, schedule, rate)
+        raise _KilledError
 
-    trainer._finish_epoch = finish_and_stop  # type: ignore[method-assign, assignment]  the kill
-    with pytest.raises(Stop):
-        trainer.run(resume=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "_finish_epoch", finish_and_die)
+        with pytest.raises(_KilledError):
+            trainer.run(resume=False)
 
 
 def test_second_run_in_a_folder_is_refused(tiny_run: Path) -> None:
@@ -116,6 +120,6 @@ def test_model_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
     image = keras.Input((8, 8, 3))
     path = tmp_path / "evil.keras"
-    keras.Model(image, layers.Lambda(lambda x: x + 1)(image)).save(path)
+    keras.Model(image, layers.Lambda(abs)(image)).save(path)
     with pytest.raises(ModelError, match="safe mode"):
         load_keras_model(path)

@@ -1,0 +1,50 @@
+"""Losses: what they say of perfect, wrong and empty answers."""
+
+import numpy as np
+import pytest
+
+from rt_seg.errors import ModelError
+from rt_seg.train.losses import loss_function
+
+NAMES = ("bce", "dice", "bce+dice", "focal-tversky")
+
+
+def masks() -> np.ndarray:
+    """A picture with a polyp, and one without."""
+    truth = np.zeros((2, 16, 16, 1), np.float32)
+    truth[0, 4:12, 4:12] = 1
+    return truth
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_better_answers_cost_less(name: str) -> None:
+    """A right answer costs nearly nothing, a wrong one much, and a value comes for each picture."""
+    truth = masks()
+    right, poor, wrong = (np.asarray(loss_function(name)(truth, np.abs(truth - error))) for error in (0.01, 0.4, 0.99))
+    assert right.shape == (2,)
+    assert right[0] < 0.15
+    assert right[0] < poor[0] < wrong[0]
+
+
+@pytest.mark.parametrize("name", ["bce", "bce+dice", "focal-tversky"])
+def test_false_alarm_on_a_picture_without_polyp_costs(name: str) -> None:
+    """A picture without a polyp is taught: marking some of it costs more than marking none."""
+    truth = masks()
+    alarm = np.full_like(truth, 0.01)
+    alarm[1, :4, :4] = 0.9
+    losses = np.asarray(loss_function(name)(truth, alarm)), np.asarray(loss_function(name)(truth, truth + 0.01))
+    assert losses[0][1] > losses[1][1] + 0.05
+
+
+def test_dice_is_one_minus_twice_the_overlap_over_the_sum() -> None:
+    """Half of a mask found and nothing else: 1 - 2 * 32 / (64 + 32), but for the smoothing of one pixel."""
+    truth = masks()
+    half = truth.copy()
+    half[0, 8:] = 0
+    assert float(np.asarray(loss_function("dice")(truth, half))[0]) == pytest.approx(1 - 65 / 97, abs=1e-6)
+
+
+def test_unknown_loss_is_refused() -> None:
+    """A misspelt name lists the right ones."""
+    with pytest.raises(ModelError, match=r"bce\+dice"):
+        loss_function("diec")
