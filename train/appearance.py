@@ -146,7 +146,7 @@ def add_inset(image: UInt8Array, mask: UInt8Array, rng: np.random.Generator) -> 
     if rng.random() < 0.5:
         text = "".join(_GLYPHS[number] for number in rng.integers(0, len(_GLYPHS), int(rng.integers(4, 14))))
         top, bottom = int(rng.integers(8, 40)), height - int(rng.integers(2, 30))
-        origin = (int(rng.integers(0, width // 2)), top if rng.random() < 0.5 else bottom)
+        origin = (int(width * rng.uniform(0, 0.5)), top if rng.random() < 0.5 else bottom)
         grey = int(rng.integers(140, 256))
         cv2.putText(image, text, origin, cv2.FONT_HERSHEY_SIMPLEX, rng.uniform(0.25, 0.5), (grey, grey, grey), 1)
     return image, mask

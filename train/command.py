@@ -2,15 +2,19 @@
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from .recipe import apply_recipe
+
+ModelName = Literal["unet", "unet-efficientnet-lite0", "unet-efficientnet-lite1", "unet-efficientnet-lite2"]
 
 
 def train(
     data: Annotated[list[Path], typer.Option(help="Data folder with images/ and masks/; may be repeated.")],
     output: Annotated[Path, typer.Option(help="Folder of the run.")],
-    model: Annotated[str, typer.Option(help="unet, or unet-efficientnet-lite0, 1 or 2.")] = "unet-efficientnet-lite0",
+    model: Annotated[ModelName, typer.Option(help="Network to train.")] = "unet-efficientnet-lite0",
     split: Annotated[Path | None, typer.Option(help="List of the images to use of the folders that it names.")] = None,
     validation: Annotated[
         str, typer.Option(help="List of the images to validate on, or a share of the split.")
@@ -19,14 +23,23 @@ def train(
     image_size: Annotated[int, typer.Option(help="Side of the network's input in pixels.")] = 256,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 60,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = 16,
-    loss: Annotated[str, typer.Option(help="bce, dice, bce+dice or focal-tversky.")] = "bce+dice",
+    loss: Annotated[Literal["bce", "dice", "bce+dice", "focal-tversky"], typer.Option(help="Loss.")] = "bce+dice",
     lr: Annotated[float, typer.Option(min=0.0, help="Learning rate at its peak.")] = 1e-3,
-    encoder_weights: Annotated[str, typer.Option(help="imagenet or none.")] = "imagenet",
+    schedule: Annotated[Literal["cosine", "plateau"], typer.Option(help="How the learning rate falls.")] = "cosine",
+    warmup_epochs: Annotated[float, typer.Option(min=0.0, help="Passes until the learning rate is at its peak.")] = 1.0,
+    weight_decay: Annotated[float, typer.Option(min=0.0, help="Of AdamW; 0 is Adam.")] = 0.01,
+    average: Annotated[
+        float, typer.Option(min=0.0, max=0.9999, help="Decay a step of the averaged weights, which are kept; 0: none.")
+    ] = 0.995,
+    monitor: Annotated[
+        Literal["dice", "iou", "accuracy"], typer.Option(help="Figure of the validation that marks the best epoch.")
+    ] = "dice",
+    encoder_weights: Annotated[Literal["imagenet", "none"], typer.Option(help="Weights to begin with.")] = "imagenet",
     base_filters: Annotated[int, typer.Option(min=1, help="Filters of the first block of unet.")] = 64,
     start_from: Annotated[
         Path | None, typer.Option(help="Run of the same network to take weights from; its image size may differ.")
     ] = None,
-    augment: Annotated[str, typer.Option(help="none, light or strong.")] = "strong",
+    augment: Annotated[Literal["none", "light", "strong"], typer.Option(help="Augmentation.")] = "strong",
     repeat_polyp_free: Annotated[int, typer.Option(min=1, help="How often a pass holds images without a polyp.")] = 1,
     time_budget: Annotated[
         float | None, typer.Option(min=0.1, help="Minutes after which the run ends, its learning rate run down.")
@@ -34,6 +47,12 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="Processor threads to use.")] = 2,
     seed: Annotated[int, typer.Option(help="Of weights, order, split and augmentation.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
+    recipe: Annotated[  # noqa: ARG001  its callback has put it into the other options
+        str | None,
+        typer.Option(
+            help="TOML file with options, or kvasir-unet; others override it.", is_eager=True, callback=apply_recipe
+        ),
+    ] = None,
 ) -> None:
     """Train a segmentation network on folders of images and masks."""
     from rich.console import Console
@@ -44,13 +63,18 @@ def train(
         data=tuple(str(folder.resolve()) for folder in data),
         model=model,
         split=str(split.resolve()) if split else None,
-        validation=validation,
+        validation=str(Path(validation).resolve()) if Path(validation).is_file() else validation,
         exclude=tuple(str(path.resolve()) for path in exclude or ()),
         image_size=image_size,
         epochs=epochs,
         batch_size=batch_size,
         loss=loss,
         learning_rate=lr,
+        schedule=schedule,
+        warmup_epochs=warmup_epochs,
+        weight_decay=weight_decay,
+        average=average,
+        monitor=monitor,
         encoder_weights=encoder_weights,
         base_filters=base_filters,
         start_from=str(start_from.resolve()) if start_from else None,

@@ -23,6 +23,8 @@ class TrainingConfig:
         batch_size: Pictures a step.
         loss: See `losses.loss_function`.
         learning_rate: Its peak, after the warm-up.
+        schedule: ``cosine`` or ``plateau``, see `schedule`.
+        monitor: Figure of the validation whose highest value marks the best epoch: ``dice``, ``iou`` or ``accuracy``.
         weight_decay: Of AdamW, multiplied by the learning rate.
         warmup_epochs: Passes until the learning rate has its peak.
         average: Decay a step of the averaged weights, which are what is validated and kept; 0: no averaging.
@@ -45,6 +47,8 @@ class TrainingConfig:
     batch_size: int = 16
     loss: str = "bce+dice"
     learning_rate: float = 1e-3
+    schedule: str = "cosine"
+    monitor: str = "dice"
     weight_decay: float = 0.01
     warmup_epochs: float = 1.0
     average: float = 0.995
@@ -73,7 +77,9 @@ class TrainingConfig:
             raise DataError(
                 f"{path}: cannot be read as the settings of a run ({exc}); is it a folder of rt-seg train?"
             ) from exc
-        if not isinstance(values, dict) or values.keys() != {item.name for item in fields(cls)}:  # pyright: ignore[reportUnnecessaryIsInstance]  it is whatever JSON holds
+        known = {item.name for item in fields(cls)}
+        is_object = isinstance(values, dict)  # pyright: ignore[reportUnnecessaryIsInstance]  it is whatever JSON holds
+        if not is_object or not {"data", "model"} <= values.keys() <= known:
             raise DataError(f"{path}: does not hold the settings of a run of this version; train anew")
-        values["data"], values["exclude"] = tuple(values["data"]), tuple(values["exclude"])
+        values["data"], values["exclude"] = tuple(values["data"]), tuple(values.get("exclude", ()))
         return cls(**values)

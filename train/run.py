@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from .losses import loss_function
 from .models import EncoderWeights, build_model
 from .pipeline import Augmentation, TrainingImages, training_batches
 from .plots import plot_history
-from .schedule import Schedule
+from .schedule import SCHEDULES, Schedule
 from .split import split_pairs
 from .validation import Quality, Validation
 
@@ -97,13 +98,15 @@ class Trainer:
             repeat_polyp_free=config.repeat_polyp_free,
         )
         budget = config.time_budget_minutes
-        schedule = Schedule(
+        schedule = SCHEDULES[config.schedule](
             config.learning_rate,
             config.epochs * steps,
             round(config.warmup_epochs * steps),
             budget * 60 if budget else None,
             float(self._elapsed.numpy()),
         )
+        for row in self._read_history()[:first]:
+            schedule.observe(float(row["val_loss"]))
         quality: Quality | None = None
         iterator = iter(batches)
         for epoch in range(first, config.epochs):
@@ -111,6 +114,7 @@ class Trainer:
                 break
             loss = self._train_epoch(iterator, epoch, steps, schedule)
             quality = self._finish_epoch(epoch, loss, schedule, schedule.rate((epoch + 1) * steps - 1))
+            schedule.observe(quality.loss)
         return quality
 
     def _read_images(self) -> tuple[TrainingImages, TrainingImages]:
@@ -190,7 +194,8 @@ class Trainer:
     def _finish_epoch(self, epoch: int, loss: float, schedule: Schedule, rate: float) -> Quality:
         """Validate the averaged weights, keep them if they are the best, write the history and a checkpoint."""
         quality = self._validation.score(self._average)
-        best = quality.dice > float(self._best.numpy())
+        monitored: float = getattr(quality, self._config.monitor)
+        best = monitored > float(self._best.numpy())
         self._console.print(
             f"epoch {epoch + 1:3d}  {schedule.elapsed_seconds / 60:6.1f} min  loss {loss:.4f}  "
             f"val loss {quality.loss:.4f}  mDice {quality.dice:.4f}  mIoU {quality.iou:.4f}{'  best' if best else ''}"
@@ -198,7 +203,7 @@ class Trainer:
         row = {"epoch": epoch + 1, "minutes": schedule.elapsed_seconds / 60, "learning_rate": rate, "loss": loss}
         try:
             if best:
-                self._best.assign(quality.dice)
+                self._best.assign(monitored)
                 self._save_best()
             self._write_history(row | quality.as_row())
             self._epoch.assign(epoch + 1)
@@ -215,6 +220,13 @@ class Trainer:
         fresh = self._folder / f"new-{BEST_MODEL}"
         self._average.save(fresh)
         fresh.replace(self._folder / BEST_MODEL)
+
+    def _read_history(self) -> list[dict[str, str]]:
+        path = self._folder / HISTORY
+        if not path.exists():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
 
     def _write_history(self, row: dict[str, float]) -> None:
         path = self._folder / HISTORY
@@ -247,8 +259,20 @@ def start_run(config: TrainingConfig, folder: Path, *, resume: bool, console: Co
         folder.mkdir(parents=True, exist_ok=True)
         if not resume and (folder / HISTORY).exists():
             raise OutputError(f"{folder}: holds a run already; choose another --output, or go on with --resume")
+        if resume and (folder / CONFIG).exists():
+            _check_same(config, TrainingConfig.load(folder / CONFIG), folder)
         config.save(folder / CONFIG)
         (folder / "environment.json").write_text(describe_environment(), encoding="utf-8")
     except OSError as exc:
         raise OutputError(f"{folder}: cannot be written ({exc})") from exc
     return Trainer(config, folder, console).run(resume=resume)
+
+
+def _check_same(config: TrainingConfig, earlier: TrainingConfig, folder: Path) -> None:
+    """A run goes on with the settings it began with; only its length may change."""
+    given = asdict(replace(config, epochs=earlier.epochs, time_budget_minutes=earlier.time_budget_minutes))
+    changed = [name for name, value in asdict(earlier).items() if given[name] != value]
+    if changed:
+        raise DataError(
+            f"{folder}: was begun with other settings ({', '.join(changed)}); resume it with the same options"
+        )

@@ -1,11 +1,11 @@
-"""How the learning rate runs: warm-up, then half a cosine down to a hundredth, over steps or over time."""
+"""How the learning rate runs over steps or over time: half a cosine, or smaller whenever validation stands still."""
 
 import math
 import time
 
 
 class Schedule:
-    """The learning rate by the share of the run that is over. Not thread-safe.
+    """Warm-up, then half a cosine down to a hundredth. Not thread-safe.
 
     Args:
         peak: Learning rate after the warm-up.
@@ -43,5 +43,35 @@ class Schedule:
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0 over the whole run."""
         warmup = min((step + 1) / max(self._warmup_steps, 1), 1.0)
-        fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress(step)))
-        return self._peak * warmup * fall
+        return self._peak * warmup * self._fall(step)
+
+    def observe(self, validation_loss: float) -> None:
+        """Take note of the loss of a validation; the cosine needs none."""
+
+    def _fall(self, step: int) -> float:
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress(step)))
+
+
+class PlateauSchedule(Schedule):
+    """Warm-up, then a tenth of the rate after every five validations without a lower loss. Arguments as `Schedule`."""
+
+    PATIENCE = 5
+    FACTOR = 0.1
+
+    _lowest = math.inf
+    _waited = 0
+    _share = 1.0
+
+    def observe(self, validation_loss: float) -> None:
+        """Count validations without a new lowest loss; a resumed run shows those of its earlier parts again."""
+        self._waited = 0 if validation_loss < self._lowest else self._waited + 1
+        self._lowest = min(self._lowest, validation_loss)
+        if self._waited >= self.PATIENCE:
+            self._share *= self.FACTOR
+            self._waited = 0
+
+    def _fall(self, step: int) -> float:  # noqa: ARG002  the signature of the base
+        return self._share
+
+
+SCHEDULES: dict[str, type[Schedule]] = {"cosine": Schedule, "plateau": PlateauSchedule}

@@ -92,6 +92,13 @@ def test_resume_without_a_run_is_refused(tiny_run: Path, tmp_path: Path) -> None
         start_run(config, tmp_path / "empty", resume=True, console=QUIET)
 
 
+def test_resume_with_other_settings_is_refused(tiny_run: Path) -> None:
+    """A run goes on as it began, or its history would mean nothing."""
+    config = replace(TrainingConfig.load(tiny_run / "config.json"), batch_size=3)
+    with pytest.raises(DataError, match="batch_size"):
+        start_run(config, tiny_run, resume=True, console=QUIET)
+
+
 def test_nan_loss_stops_and_keeps_the_best(tiny_run: Path, tmp_path: Path) -> None:
     """A loss that is no longer a number ends the run with one line."""
     config = replace(TrainingConfig.load(tiny_run / "config.json"), learning_rate=float("nan"), warmup_epochs=0.0)

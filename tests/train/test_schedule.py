@@ -2,7 +2,7 @@
 
 import pytest
 
-from rt_seg.train.schedule import Schedule
+from rt_seg.train.schedule import PlateauSchedule, Schedule
 
 
 def test_rate_rises_then_falls_to_a_hundredth() -> None:
@@ -27,3 +27,13 @@ def test_time_that_is_used_up_ends_the_run() -> None:
 def test_steps_decide_when_they_end_first() -> None:
     """Whichever of steps and time is nearer to its end counts."""
     assert Schedule(1.0, 100, 0, budget_seconds=1e9).progress(50) == 0.5
+
+
+def test_plateau_lowers_the_rate_when_validation_stands_still() -> None:
+    """Five validations without a lower loss divide the rate by ten; a lower loss starts the count anew."""
+    schedule = PlateauSchedule(1.0, 1000, 0)
+    for loss in (1.0, 0.9, 0.95, 0.95, 0.95, 0.95, 0.8, *[0.9] * 4):
+        schedule.observe(loss)
+    assert schedule.rate(500) == 1.0
+    schedule.observe(0.85)
+    assert schedule.rate(500) == pytest.approx(0.1)
