@@ -159,11 +159,25 @@ def read_pair(pair: Pair) -> tuple[UInt8Array, UInt8Array]:
 def _decode(path: Path, flags: int) -> UInt8Array:
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
+        colours = _jpeg_colours(data.tobytes())
         image = cv2.imdecode(data, flags) if data.size else None
     except (OSError, cv2.error) as exc:
         raise DataError(f"{path}: cannot be read ({exc})") from exc
+    if colours == 4:
+        raise DataError(f"{path}: is a CMYK picture, whose colours are not those of a screen; convert it to RGB")
     if image is None:
         raise DataError(f"{path}: cannot be read as an image; replace or remove it")
     if image.dtype != np.uint8:
         raise DataError(f"{path}: has {image.dtype.itemsize * 8} bits a channel; convert it to 8")
     return image.astype(np.uint8, copy=False)
+
+
+def _jpeg_colours(data: bytes) -> int:
+    """Number of colour components in the frame header of a JPEG; 0 for other files (ITU-T T.81, B.2.2)."""
+    position = 2
+    while data[:2] == b"\xff\xd8" and position + 10 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return data[position + 9]
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return 0

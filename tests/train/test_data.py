@@ -85,6 +85,16 @@ def test_sixteen_bits_are_refused(tmp_path: Path) -> None:
         read_image(path)
 
 
+def test_cmyk_is_refused(tmp_path: Path) -> None:
+    """A JPEG whose frame header counts four colours is named as CMYK."""
+    path = write_image(tmp_path / "print.jpg", np.zeros((8, 8, 3), np.uint8))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"\xff\xc0") + 9] = 4
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="CMYK"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image"])
 def test_unreadable_image_is_refused(content: bytes, tmp_path: Path) -> None:
     """An empty or foreign file is named."""
