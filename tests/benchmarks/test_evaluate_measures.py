@@ -31,7 +31,7 @@ def blank(height: int = 64, width: int = 64) -> UInt8Array:
 def random_case(seed: int) -> tuple[UInt8Array, UInt8Array]:
     """A prediction and a mask: a disc and its blurred, shifted likeness in noise."""
     rng = np.random.default_rng(seed)
-    height, width = rng.integers(30, 90, 2).tolist()
+    height, width = int(rng.integers(30, 90)), int(rng.integers(30, 90))
     centre = (int(rng.integers(width)), int(rng.integers(height)))
     truth = np.asarray(cv2.circle(blank(height, width), centre, int(rng.integers(2, 30)), 255, -1), np.uint8)
     likeness = cv2.GaussianBlur(np.roll(truth, 4), (0, 0), 3).astype(np.int64)
