@@ -47,6 +47,8 @@ class BgrConverter:
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
+        self._rotation: int | None = None
+        self._turn = (False, False, False)
 
     def __call__(self, picture: av.VideoFrame) -> UInt8Array:
         """Convert one picture.
@@ -57,8 +59,11 @@ class BgrConverter:
         Returns:
             uint8 ``[H, W, 3]``, BGR, full range, upright. Rows may be padded (strides); the memory is its own.
         """
-        image = self._convert(picture)
-        return _upright(image, orientation(picture))
+        if picture.rotation != self._rotation:
+            # Not for every picture: PyAV's side data and its picture hold each other, and some hundred large pictures
+            # would wait in memory for the garbage collector.
+            self._rotation, self._turn = picture.rotation, orientation(picture)
+        return _upright(self._convert(picture), self._turn)
 
     def _convert(self, picture: av.VideoFrame) -> UInt8Array:
         name = picture.format.name

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # Their index leads to the key frame before a time. Elsewhere FFmpeg's seeking may land behind it, and in MPEG-PS it
 # guesses the timestamps of what follows: there the packets are read from the beginning, and only the last ones decoded.
-_SEEKABLE_FORMATS = frozenset({"mp4", "matroska", "avi", "flv"})
+_INDEXED_FORMATS = frozenset({"mp4", "matroska", "avi", "flv"})
 
 Picture = tuple[av.VideoFrame, float]  # as decoded, and its stream time in seconds
 
@@ -105,7 +105,6 @@ class VideoSource:
         self._pictures.close()
         start = start_ticks(self._container, self._stream)
         self._timeline = Timeline(time_base(self._stream), start, frame_seconds(self._stream))
-        self._refusal = ""
         packets = iter(VideoPackets(self._container, self._stream, self._path))
         self._pictures = self._decode(from_last_key(packets, self._timeline.raw(skip_to)) if skip_to > 0 else packets)
 
@@ -125,13 +124,13 @@ class VideoSource:
 
     def _why_nothing(self) -> str:
         if not self._timeline.started:
-            return f"it holds no frame that can be decoded{self._refusal}; give another file"
+            return "it holds no frame that can be decoded; give another file"
         end = self._timeline.next_seconds
         return f"start is {self._selection.start:g} s, but it ends at {end:.2f} s; choose an earlier start"
 
     def _seek(self, start: float) -> Picture | None:
         """Have decoding begin at a key frame at or before a time; return its picture if it was decoded already."""
-        if _SEEKABLE_FORMATS.intersection(self._container.format.name.split(",")):
+        if not _INDEXED_FORMATS.isdisjoint(self._container.format.name.split(",")):
             with contextlib.suppress(FFmpegError, SourceInterrupted):
                 self._container.seek(self._timeline.raw(start), stream=self._stream)
                 self._begin()
@@ -166,12 +165,7 @@ class VideoSource:
         try:
             return self._stream.decode(packet)
         except FFmpegError as exc:
-            reason = f"the video data is damaged ({reason_of(exc)})"
-            if self._timeline.started:
-                raise BreakOff(reason, packet.pts) from exc
-            # a cut out of a longer video begins with packets that lack their key frame: not damage
-            self._refusal = f" ({reason})"
-            return []
+            raise BreakOff(f"the video data is damaged ({reason_of(exc)})", packet.pts) from exc
 
     def _held_back(self, before: int | None) -> list[av.VideoFrame]:
         """Pictures still inside the decoder, those after a damaged packet left out."""

@@ -75,17 +75,57 @@ def test_a_cut_file_keeps_what_was_decoded(
     assert message == f"{where}: the file is cut off or damaged there; the frames before it were kept"
 
 
-def test_a_cut_between_two_frames_is_noticed(write_clip: WriteClip, tmp_path: Path) -> None:
-    """FFmpeg reports a file cut exactly after a frame as ended; the file's index tells."""
-    path = write_clip(
-        tmp_path / "clip.mp4", frames=FRAMES, options={"bf": "0"}, container_options={"movflags": "faststart"}
-    )
+def packet_places(path: Path) -> list[tuple[int, int]]:
+    """Position in the file and number of the picture of each packet, in the order of the file; 25 pictures a second."""
     with av.open(path) as container:
-        positions = [entry.pos for entry in container.streams.video[0].index_entries]
-    path.write_bytes(path.read_bytes()[: positions[30]])
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.pts is not None]
+        return [(packet.pos or 0, round((packet.pts or 0) * packet.time_base * 25)) for packet in packets]
+
+
+@pytest.mark.parametrize("into_the_next", [0, 1, 9])
+def test_every_whole_packet_of_a_cut_file_is_decoded(into_the_next: int, write_clip: WriteClip, tmp_path: Path) -> None:
+    """FFmpeg reports a file cut exactly after a picture as ended; its index tells. None stays in the decoder."""
+    flags = {"movflags": "faststart"}
+    path = write_clip(tmp_path / "clip.mp4", frames=FRAMES, options={"bf": "3"}, container_options=flags)
+    positions = [position for position, _ in packet_places(path)]
+    path.write_bytes(path.read_bytes()[: positions[30] + into_the_next])
     frames, message = read_to_the_break(path)
     assert len(frames) == 30
-    assert "breaks off at 1.20 s (frame 30)" in message
+    assert "(frame 30): the file is cut off or damaged there" in message
+
+
+def test_pictures_after_a_damaged_one_are_left_out(
+    write_clip: WriteClip, read_number: ReadNumber, tmp_path: Path
+) -> None:
+    """The picture shown after a damaged B-frame is decoded before it, and yet not delivered: no gap is left."""
+    options = {"bf": "1", "b_strategy": "0", "sc_threshold": "0", "g": "250"}
+    path = write_clip(tmp_path / "clip.mp4", frames=FRAMES, options=options)
+    places = packet_places(path)
+    at = next(k for k in range(20, FRAMES) if places[k][1] < places[k - 1][1])
+    position, number = places[at]
+    data = bytearray(path.read_bytes())
+    data[position : position + 4] = (0x7FFFFFFF).to_bytes(4)  # the length of a slice, far too long
+    path.write_bytes(data)
+    frames, message = read_to_the_break(path)
+    assert [read_number(frame.image) for frame in frames] == list(range(number))
+    assert f"breaks off at {number / 25:.2f} s (frame {number}): the video data is damaged" in message
+
+
+def test_a_damaged_beginning_is_refused(write_clip: WriteClip, open_files: OpenFiles, tmp_path: Path) -> None:
+    """A broken first key frame is damage, and no reason to begin silently at the next one."""
+    path = write_clip(tmp_path / "clip.mp4", frames=FRAMES, options={"g": "10"})
+    position = packet_places(path)[0][0]
+    data = bytearray(path.read_bytes())
+    data[position : position + 4] = (0x7FFFFFFF).to_bytes(4)
+    path.write_bytes(data)
+    before = open_files()
+    with pytest.raises(SourceError, match=r"breaks off at 0\.00 s: the video data is damaged .*; copy it again"):
+        open_source(str(path))
+    assert open_files() == before
+    source = open_source(str(path), start=0.8)  # behind the damage
+    assert len(list(source)) == FRAMES - 20
+    source.close()
 
 
 @pytest.mark.parametrize(
@@ -155,18 +195,20 @@ def test_damage_midway_keeps_the_frames_before_it(
     assert message.endswith("the frames before it were kept")
 
 
-def test_a_cut_out_of_a_longer_video_begins_at_its_first_key_frame(
-    write_clip: WriteClip, read_number: ReadNumber, tmp_path: Path
+@pytest.mark.parametrize("key_frame", [20, 160])
+def test_a_cut_out_of_a_broadcast_begins_at_its_first_key_frame(
+    key_frame: int, write_clip: WriteClip, read_number: ReadNumber, tmp_path: Path
 ) -> None:
-    """Packets before the first key frame are not damage."""
-    path = write_clip(tmp_path / "clip.ts", frames=60, options={"g": "20", "bf": "0", "sc_threshold": "0"})
+    """Packets before the first key frame are not damage, even if that is far off."""
+    frames = key_frame + 40
+    options = {"g": str(key_frame), "bf": "0", "sc_threshold": "0"}
+    path = write_clip(tmp_path / "clip.ts", frames=frames, options=options)
     data = path.read_bytes()
-    cut = len(data) // 6 // 188 * 188
-    path.write_bytes(data[:376] + data[cut:])  # the tables of the stream, then the middle
+    path.write_bytes(data[:564] + data[packet_places(path)[5][0] :])  # the stream's tables, then from picture 5 on
     source = open_source(str(path))
     numbers = [read_number(frame.image) for frame in source]
     source.close()
-    assert numbers == list(range(20, 60))
+    assert numbers == list(range(key_frame, frames))
 
 
 def test_an_mp4_without_its_index_is_refused(write_clip: WriteClip, open_files: OpenFiles, tmp_path: Path) -> None:
