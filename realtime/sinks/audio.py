@@ -62,9 +62,7 @@ class AudioTrack:
         note: What a user should know: why there is no sound, or why it ends early. None if all is well.
     """
 
-    def __init__(
-        self, path: Path, origin_seconds: float, output: OutputContainer, options: dict[str, str]
-    ) -> None:
+    def __init__(self, path: Path, origin_seconds: float, output: OutputContainer, options: dict[str, str]) -> None:
         self.note: str | None = None
         self._output = output
         self._input: InputContainer | None = None
@@ -130,9 +128,7 @@ class AudioTrack:
         self.close()
 
 
-def _can_copy(
-    stream: AudioStream, first: "Packet[AudioStream]", seconds: float, options: dict[str, str]
-) -> bool:
+def _can_copy(stream: AudioStream, first: "Packet[AudioStream]", seconds: float, options: dict[str, str]) -> bool:
     """Whether MP4 takes the packets as they are: by the codec's name, then by muxing one into memory."""
     if stream.codec_context.codec.canonical_name not in COPIED_CODECS or seconds > _LATEST_COPY:
         return False

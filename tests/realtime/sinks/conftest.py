@@ -67,9 +67,7 @@ def _tone(samples: int, begin: int) -> UInt8Array:
     return np.frombuffer((wave * 8000).astype(np.int16).tobytes(), dtype=np.uint8)
 
 
-def _write_audio(
-    container: Any, stream: Any, seconds: float, from_seconds: float, pause: tuple[float, float]
-) -> None:
+def _write_audio(container: Any, stream: Any, seconds: float, from_seconds: float, pause: tuple[float, float]) -> None:
     size = stream.codec_context.frame_size or 1024
     resampler = av.AudioResampler(stream.codec_context.format, "mono", AUDIO_RATE, frame_size=size)
     for begin in range(round(from_seconds * AUDIO_RATE), round(seconds * AUDIO_RATE), size):
@@ -136,6 +134,7 @@ class Recording:
 @pytest.fixture
 def record(tmp_path: Path, make_rendered: MakeRendered) -> RecordVideo:
     """Sends a video through `VideoSource` and `VideoSink`: ``record(source, start=0.0, ...) -> Recording``."""
+
     def run(source_path: Path, **selection: Any) -> Recording:
         source = VideoSource(source_path, Selection(**selection))
         sink = VideoSink(tmp_path / "recording.mp4", source.info)

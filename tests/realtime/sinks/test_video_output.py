@@ -114,9 +114,7 @@ def test_a_run_without_frames_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_that_cannot_be_encoded_leaves_no_file(
-    tmp_path: Path, make_rendered: Callable[..., Any]
-) -> None:
+def test_a_picture_that_cannot_be_encoded_leaves_no_file(tmp_path: Path, make_rendered: Callable[..., Any]) -> None:
     """H.264 ends at 16384 pixels: one line says so, and an older file is untouched."""
     path = tmp_path / "out.mp4"
     path.write_bytes(b"older")

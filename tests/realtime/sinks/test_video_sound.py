@@ -102,9 +102,7 @@ def test_sound_that_begins_late_keeps_its_time(
     assert probe.video_times(recording.path) == probe.video_times(source)
 
 
-@pytest.mark.parametrize(
-    "sound", [{"audio_from": 2.5}, {"audio_seconds": 0.5}], ids=["begins late", "ends early"]
-)
+@pytest.mark.parametrize("sound", [{"audio_from": 2.5}, {"audio_seconds": 0.5}], ids=["begins late", "ends early"])
 def test_missing_sound_does_not_hold_back_what_a_kill_should_spare(
     sound: dict[str, float],
     tmp_path: Path,

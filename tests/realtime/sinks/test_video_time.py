@@ -101,9 +101,7 @@ def test_a_keyframe_each_second_and_nothing_reordered(
     assert keys == [0, 1, 2, 3, 4]
 
 
-def test_equal_timestamps_become_one_tick_apart(
-    tmp_path: Path, make_rendered: Callable[..., Any], probe: Any
-) -> None:
+def test_equal_timestamps_become_one_tick_apart(tmp_path: Path, make_rendered: Callable[..., Any], probe: Any) -> None:
     """A source may repeat a timestamp; no picture is dropped for it."""
     info = SourceInfo("x", "images", live=False, width=64, height=48, fps=30.0, time_base=Fraction(1, 1000))
     sink = VideoSink(tmp_path / "out.mp4", info)
