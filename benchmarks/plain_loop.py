@@ -6,6 +6,7 @@ Run as ``python -m rt_seg.benchmarks.plain_loop CLIP OUTPUT MODEL``; prints fram
 import json
 import sys
 import time
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ def plain_loop(clip: str, output: str | None, model: str) -> dict[str, float]:
     Returns:
         ``frames``, ``seconds`` of the loop without start-up, and ``cpu_seconds`` of the process in it.
     """
-    compiled = openvino.compile_model(model, "CPU")
+    compiled: Any = openvino.compile_model(model, "CPU")
     capture = cv2.VideoCapture(clip)
     width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
     fps = capture.get(cv2.CAP_PROP_FPS)
@@ -33,7 +34,7 @@ def plain_loop(clip: str, output: str | None, model: str) -> dict[str, float]:
         ok, frame = capture.read()
         if not ok:
             break
-        probability = compiled(cv2.resize(frame, (256, 256))[None])[0][0]
+        probability = np.asarray(compiled(cv2.resize(frame, (256, 256))[None])[0][0], np.uint8)
         colour = np.zeros_like(frame)
         colour[np.asarray(cv2.resize(probability, (width, height))) >= 128] = (0, 255, 0)
         blended = cv2.addWeighted(frame, 1.0, colour, 0.4, 0)

@@ -129,7 +129,7 @@ def iou(predicted: Mask, truth: Mask) -> Figures:
 
 
 def _as_bool(mask: Mask) -> npt.NDArray[np.bool_]:
-    if mask.dtype not in (np.bool_, np.uint8) or mask.ndim < 2:
+    if mask.dtype.name not in {"bool", "uint8"} or mask.ndim < 2:
         raise ValueError(f"a mask is bool or uint8 [..., H, W], got {mask.dtype} {list(mask.shape)}")
     return mask.astype(np.bool_, copy=False)
 

@@ -7,7 +7,7 @@ would cost every start about 0.1 s more (reading 12 MB of weights takes OpenVINO
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from rt_seg.errors import ModelError
 
@@ -84,9 +84,10 @@ def _read_graph(path: Path) -> "ov.Model":
     # the ONNX reader by name: asked openly, OpenVINO tries all its readers, and some of them print to stderr
     from .openvino_runtime import openvino as ov
 
-    reader = ov.frontend.FrontEndManager().load_by_framework("onnx")
+    frontends = cast("Any", ov.frontend)  # not annotated
+    reader = frontends.FrontEndManager().load_by_framework("onnx")
     try:
-        return reader.convert(reader.load(str(path)))
+        return cast("ov.Model", reader.convert(reader.load(str(path))))
     except Exception as exc:  # OpenVINO's errors share no base below Exception
         raise ModelError(
             f"{path}: is not an ONNX file that can be run ({last_line(exc)}); export the model again"

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +127,7 @@ class OpenVinoEngine:
         self.close()
 
     @contextmanager
-    def _request(self) -> Iterator[_Request]:
+    def _request(self) -> Generator[_Request, None, None]:
         with self._freed:
             self._freed.wait_for(lambda: self._free or self._closed)
             if self._closed:

@@ -75,7 +75,7 @@ class Hud:
         self._renew_seconds = renew_seconds
         self._font = cv2.FontFace("sans")  # ships inside OpenCV
         self._plate = np.zeros((0, 0, 3), np.uint8)
-        self._shown: tuple[int, bool, Status, int | None] | None = None
+        self._shown: tuple[int, bool, str, int | None] | None = None
         self._corner = 0
         self._shown_at = 0.0
 

@@ -41,10 +41,9 @@ class Preprocess:
         return Prepared(frame, tensor, geometry, {"preprocess": Span(start, time.perf_counter_ns())})
 
     def _region(self, frame: Frame) -> Box:
-        if self._roi == "auto":
-            return self._field.find(frame.image)
-        if self._roi == "full":
-            return Box.of_size(frame.width, frame.height)
+        if not isinstance(self._roi, Box):
+            whole = Box.of_size(frame.width, frame.height)
+            return self._field.find(frame.image) if self._roi == "auto" else whole
         if self._roi.clipped_to(frame.width, frame.height) != self._roi:
             box = self._roi
             raise InputError(

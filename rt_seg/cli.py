@@ -11,6 +11,7 @@ from rt_seg.benchmarks.command import evaluate
 from rt_seg.errors import RtSegError
 from rt_seg.realtime.command import stream
 from rt_seg.realtime.predict_command import predict
+from rt_seg.train.command import export, train
 
 
 class _Group(TyperGroup):
@@ -56,3 +57,5 @@ def main(
 app.command()(stream)
 app.command()(predict)
 app.command()(evaluate)
+app.command()(train)
+app.command()(export)

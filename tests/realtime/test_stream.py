@@ -67,7 +67,7 @@ def rt_seg(*arguments: object) -> Result:
 def video_times(path: Path) -> list[float]:
     """Presentation time of each frame in seconds, by a decoder of its own."""
     with av.open(str(path)) as container:
-        return [float(frame.time) for frame in container.decode(video=0) if frame.time is not None]
+        return [float(frame.time) for frame in container.decode(video=0)]
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
