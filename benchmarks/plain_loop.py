@@ -10,7 +10,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import openvino
+
+from rt_seg.engines.openvino_runtime import openvino
 
 
 def plain_loop(clip: str, output: str | None, model: str) -> dict[str, float]:

@@ -234,7 +234,7 @@ def test_stop_ends_like_the_end_of_the_source() -> None:
 
 def test_a_hung_source_is_left_behind_and_the_recording_finalised(monkeypatch: pytest.MonkeyPatch) -> None:
     """A source blocked in a read that never returns cannot keep the stream from ending; the error says so."""
-    monkeypatch.setattr(pipeline_module, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(pipeline_module, "GRACE_SECONDS", 0.5)
     release, blocked = threading.Event(), threading.Event()
 
     def before(index: int) -> None:
@@ -256,7 +256,7 @@ def test_a_hung_source_is_left_behind_and_the_recording_finalised(monkeypatch: p
 
 def test_a_hung_engine_is_left_behind_and_the_recording_finalised(monkeypatch: pytest.MonkeyPatch) -> None:
     """An inference that never returns cannot keep the stream from ending; frames before it are kept."""
-    monkeypatch.setattr(pipeline_module, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(pipeline_module, "GRACE_SECONDS", 0.5)
     release, blocked = threading.Event(), threading.Event()
 
     def hang(prepared: Prepared) -> Segmentation:
@@ -279,7 +279,7 @@ def test_a_hung_engine_is_left_behind_and_the_recording_finalised(monkeypatch: p
 
 def test_a_hung_sink_is_named_and_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """A write that never returns ends the wait all the same, and the error names the sink."""
-    monkeypatch.setattr(pipeline_module, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(pipeline_module, "GRACE_SECONDS", 0.5)
     release, blocked = threading.Event(), threading.Event()
 
     def hang(_index: int) -> None:
