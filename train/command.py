@@ -10,6 +10,8 @@ from .recipe import apply_recipe
 
 ModelName = Literal["unet", "unet-efficientnet-lite0", "unet-efficientnet-lite1", "unet-efficientnet-lite2"]
 
+Loss = Literal["bce", "dice", "bce+dice", "focal-tversky", "structure"]
+
 
 def train(
     data: Annotated[list[Path], typer.Option(help="Data folder with images/ and masks/; may be repeated.")],
@@ -23,7 +25,7 @@ def train(
     image_size: Annotated[int, typer.Option(help="Side of the network's input in pixels.")] = 256,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 60,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = 16,
-    loss: Annotated[Literal["bce", "dice", "bce+dice", "focal-tversky"], typer.Option(help="Loss.")] = "bce+dice",
+    loss: Annotated[Loss, typer.Option(help="Loss.")] = "bce+dice",
     lr: Annotated[float, typer.Option(min=0.0, help="Learning rate at its peak.")] = 1e-3,
     schedule: Annotated[Literal["cosine", "plateau"], typer.Option(help="How the learning rate falls.")] = "cosine",
     warmup_epochs: Annotated[float, typer.Option(min=0.0, help="Passes until the learning rate is at its peak.")] = 1.0,
@@ -35,6 +37,12 @@ def train(
         Literal["dice", "iou", "accuracy"], typer.Option(help="Figure of the validation that marks the best epoch.")
     ] = "dice",
     encoder_weights: Annotated[Literal["imagenet", "none"], typer.Option(help="Weights to begin with.")] = "imagenet",
+    encoder_rate: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Learning rate of EfficientNet-Lite as a share of --lr.")
+    ] = 1.0,
+    frozen_levels: Annotated[
+        int, typer.Option(min=0, max=5, help="First levels of EfficientNet-Lite that keep their weights; 2: to 1/4.")
+    ] = 0,
     base_filters: Annotated[int, typer.Option(min=1, help="Filters of the first block of unet.")] = 64,
     start_from: Annotated[
         Path | None, typer.Option(help="Run of the same network to take weights from; its image size may differ.")
@@ -76,6 +84,8 @@ def train(
         average=average,
         monitor=monitor,
         encoder_weights=encoder_weights,
+        encoder_rate=encoder_rate,
+        frozen_levels=frozen_levels,
         base_filters=base_filters,
         start_from=str(start_from.resolve()) if start_from else None,
         augment=augment,

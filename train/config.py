@@ -29,6 +29,8 @@ class TrainingConfig:
         warmup_epochs: Passes until the learning rate has its peak.
         average: Decay a step of the averaged weights, which are what is validated and kept; 0: no averaging.
         encoder_weights: ``imagenet`` or ``none``.
+        encoder_rate: Learning rate of the encoder of ``unet-efficientnet-lite``, as a share of `learning_rate`.
+        frozen_levels: First levels of that encoder that keep their weights, see `efficientnet_lite.freeze_levels`.
         base_filters: Filters of the first block of ``unet``.
         start_from: Run, or ``.keras`` file, of the same network whose weights to start with; its image size may differ.
         augment: ``none``, ``light`` or ``strong``.
@@ -53,6 +55,8 @@ class TrainingConfig:
     warmup_epochs: float = 1.0
     average: float = 0.995
     encoder_weights: str = "imagenet"
+    encoder_rate: float = 1.0
+    frozen_levels: int = 0
     base_filters: int = 64
     start_from: str | None = None
     augment: str = "strong"

@@ -57,6 +57,11 @@ def _round_filters(filters: int, width: float) -> int:
     return scaled + 8 if scaled < 0.9 * filters * width else scaled
 
 
+def _repeats(stage: int, depth: float) -> int:
+    edge = stage in {0, len(_STAGES) - 1}
+    return _STAGES[stage].repeats if edge else math.ceil(_STAGES[stage].repeats * depth)
+
+
 def _normalise(x: Any, name: str) -> Any:
     return layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, name=name)(x)
 
@@ -92,9 +97,7 @@ def efficientnet_lite_features(image: Any, variant: int) -> list[Any]:
     features: list[Any] = []
     block = 0
     for number, stage in enumerate(_STAGES):
-        edge = number in {0, len(_STAGES) - 1}
-        repeats = stage.repeats if edge else math.ceil(stage.repeats * depth)
-        for repeat in range(repeats):
+        for repeat in range(_repeats(number, depth)):
             stride = stage.stride if repeat == 0 else 1
             x = _inverted_residual(x, stage, stride, _round_filters(stage.filters, width), f"block{block}")
             block += 1
@@ -140,6 +143,30 @@ def load_imagenet_weights(model: Any, variant: int) -> None:
             layer.set_weights(_layer_weights(layer, prefix, tensors))
         except (KeyError, ValueError) as exc:
             raise ModelError(f"{path}: does not fit layer {layer.name} ({exc}); install its package again") from exc
+
+
+def encoder_layers(model: Any) -> list[Any]:
+    """The layers of `model` that `efficientnet_lite_features` made and that have weights; none for other networks."""
+    return [layer for layer in model.layers if layer.weights and _torch_prefix(layer.name) is not None]
+
+
+def freeze_levels(model: Any, variant: int, levels: int) -> None:
+    """Keep the weights and the statistics of the encoder's first levels as they are.
+
+    The first levels work at high resolution, where a step spends most of its time, on edges and colours that ImageNet
+    has taught already.
+
+    Args:
+        model: A Keras model made with `efficientnet_lite_features`.
+        variant: 0, 1 or 2, as the encoder was made.
+        levels: How many: 1 is all down to 1/2 of the size, 2 to 1/4, up to 5 for the whole encoder.
+    """
+    _width, depth = _WIDTH_AND_DEPTH[variant]
+    stages = _SKIPS_AFTER_STAGE[levels - 1] + 1 if levels else 0
+    blocks = sum(_repeats(number, depth) for number in range(stages))
+    frozen = ("stem_", *(f"block{block}_" for block in range(blocks))) if levels else ()
+    for layer in encoder_layers(model):
+        layer.trainable = not layer.name.startswith(frozen)
 
 
 def _torch_prefix(name: str) -> str | None:

@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rt_seg.errors import DataError, OutputError
 
 from .config import TrainingConfig
+from .efficientnet_lite import encoder_layers, freeze_levels
 from .environment import describe_environment
 from .frameworks import keras, tf
 from .keras_file import BEST_MODEL, copy_weights, load_keras_model
@@ -26,6 +27,15 @@ from .validation import Quality, Validation
 
 HISTORY = "history.csv"
 CONFIG = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Optimizer:
+    """An optimizer, the weights that it moves, and its learning rate as a share of the schedule's."""
+
+    optimizer: Any
+    weights: list[Any]
+    rate: float
 
 
 class Trainer:
@@ -59,11 +69,16 @@ class Trainer:
             copy_weights(load_keras_model(Path(config.start_from)), self._model)
         self._average = keras.models.clone_model(self._model)
         self._average.set_weights(self._model.get_weights())
-        self._optimizer = keras.optimizers.AdamW(
-            config.learning_rate, weight_decay=config.weight_decay, global_clipnorm=1.0
-        )
-        self._optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        self._optimizer.build(self._model.trainable_variables)
+        if config.frozen_levels:
+            freeze_levels(self._model, int(config.model[-1]), config.frozen_levels)
+        encoder = [weight for layer in encoder_layers(self._model) for weight in layer.trainable_variables]
+        of_encoder = {id(weight) for weight in encoder}
+        others = [weight for weight in self._model.trainable_variables if id(weight) not in of_encoder]
+        self._optimizers = [
+            _Optimizer(self._make_optimizer(weights), weights, rate)
+            for weights, rate in ((others, 1.0), (encoder, config.encoder_rate))
+            if weights
+        ]
         self._validation = Validation(validation_images, self._loss, config.batch_size)
         self._epoch = tf.Variable(0, dtype=tf.int64)
         self._elapsed = tf.Variable(0.0, dtype=tf.float64)
@@ -117,6 +132,13 @@ class Trainer:
             schedule.observe(quality.loss)
         return quality
 
+    def _make_optimizer(self, weights: list[Any]) -> Any:
+        config = self._config
+        optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, global_clipnorm=1.0)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        optimizer.build(weights)
+        return optimizer
+
     def _read_images(self) -> tuple[TrainingImages, TrainingImages]:
         config = self._config
         training, validation = split_pairs(
@@ -135,7 +157,7 @@ class Trainer:
         state = tf.train.Checkpoint(
             model=self._model,
             average=self._average,
-            optimizer=self._optimizer,
+            optimizers=[part.optimizer for part in self._optimizers],
             epoch=self._epoch,
             elapsed=self._elapsed,
             best=self._best,
@@ -150,14 +172,15 @@ class Trainer:
         self._checkpoints.checkpoint.restore(self._checkpoints.latest_checkpoint).assert_consumed()
 
     def _compile_step(self) -> Callable[[Any, Any, Any], Any]:
-        model, optimizer, loss_of = self._model, self._optimizer, self._loss
+        model, optimizers, loss_of = self._model, self._optimizers, self._loss
         pairs = list(zip(self._average.weights, self._model.weights, strict=True))
 
         def step(images: Any, masks: Any, average: Any) -> Any:
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean(loss_of(masks, model(tf.cast(images, tf.float32), training=True)))
-            gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+            gradients = tape.gradient(loss, [part.weights for part in optimizers])
+            for part, of_part in zip(optimizers, gradients, strict=True):
+                part.optimizer.apply_gradients(zip(of_part, part.weights, strict=True))
             for slow, fast in pairs:
                 slow.assign(fast + average * (slow - fast))
             return loss
@@ -171,7 +194,8 @@ class Trainer:
             bar = progress.add_task(f"epoch {epoch + 1}", total=steps, loss=math.nan)
             for images, masks in (next(iterator) for _ in range(steps)):
                 step = epoch * steps + done
-                self._optimizer.learning_rate.assign(schedule.rate(step))
+                for part in self._optimizers:
+                    part.optimizer.learning_rate.assign(schedule.rate(step) * part.rate)
                 # a young average follows fast, or it would drag the random start along
                 average = min(self._config.average, (1 + step) / (10 + step)) if self._config.average else 0.0
                 loss = float(self._step(images, masks, tf.constant(average, tf.float32)))
