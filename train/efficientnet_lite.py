@@ -15,13 +15,11 @@ import numpy.typing as npt
 
 from rt_seg.errors import MissingDependencyError, ModelError
 
+from .blocks import MOMENTUM
 from .frameworks import keras, layers
 from .torch_weights import read_torch_weights
 
 BATCH_NORM_EPSILON = 1e-3
-BATCH_NORM_MOMENTUM = 0.97
-"""Keras' default of 0.99 forgets its start too slowly for runs of a few thousand steps."""
-
 PIXEL_MEAN = 127.0
 PIXEL_SCALE = 128.0
 """The published network sees (pixel - 127) / 128."""
@@ -63,44 +61,56 @@ def _repeats(stage: int, depth: float) -> int:
 
 
 def _normalise(x: Any, name: str) -> Any:
-    return layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, name=name)(x)
+    return layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=MOMENTUM, name=name)(x)
 
 
-def _inverted_residual(x: Any, stage: _Stage, stride: int, filters: int, name: str) -> Any:
+def _inverted_residual(x: Any, stage: _Stage, stride: int, dilation: int, filters: int, name: str) -> Any:
     """Expand, depthwise convolution, project; the input is added where shapes allow."""
     y = x
     if stage.expansion != 1:
         expanded = x.shape[-1] * stage.expansion
         y = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_expand_conv")(y)
         y = layers.ReLU(6.0, name=f"{name}_expand_relu")(_normalise(y, f"{name}_expand_bn"))
-    y = layers.DepthwiseConv2D(stage.kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv")(y)
+    y = layers.DepthwiseConv2D(
+        stage.kernel,
+        stride,
+        padding="same",
+        dilation_rate=dilation,
+        use_bias=False,
+        name=f"{name}_depthwise_conv",
+    )(y)
     y = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(_normalise(y, f"{name}_depthwise_bn"))
     y = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project_conv")(y)
     y = _normalise(y, f"{name}_project_bn")
     return layers.Add(name=f"{name}_add")([x, y]) if stride == 1 and x.shape[-1] == filters else y
 
 
-def efficientnet_lite_features(image: Any, variant: int) -> list[Any]:
+def efficientnet_lite_features(image: Any, variant: int, output_stride: int = 32) -> list[Any]:
     """The encoder as a functional graph.
 
     Args:
         image: Keras tensor ``[N, H, W, 3]``, BGR, values 0 to 255; H and W multiples of 32.
         variant: 0, 1 or 2.
+        output_stride: 32; or 16, where the last feature map keeps its size and dilated kernels keep their reach
+            (Chen et al., 2017, arXiv:1706.05587).
 
     Returns:
-        Five feature maps, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size.
+        Five feature maps, at 1/2, 1/4, 1/8, 1/16 and 1/`output_stride` of the size.
     """
     width, depth = _WIDTH_AND_DEPTH[variant]
     x = layers.Rescaling(1 / PIXEL_SCALE, -PIXEL_MEAN / PIXEL_SCALE, name="rescale")(image)
     x = layers.Conv2D(32, 3, 2, padding="same", use_bias=False, name="stem_conv")(x)
     x = layers.ReLU(6.0, name="stem_relu")(_normalise(x, "stem_bn"))
     features: list[Any] = []
-    block = 0
+    block, reached, dilation = 0, 2, 1
     for number, stage in enumerate(_STAGES):
+        filters = _round_filters(stage.filters, width)
         for repeat in range(_repeats(number, depth)):
-            stride = stage.stride if repeat == 0 else 1
-            x = _inverted_residual(x, stage, stride, _round_filters(stage.filters, width), f"block{block}")
-            block += 1
+            wanted = stage.stride if repeat == 0 else 1
+            stride = min(wanted, output_stride // reached)
+            x = _inverted_residual(x, stage, stride, dilation, filters, f"block{block}")
+            # a stride left out is made up for by what comes after it
+            reached, dilation, block = reached * stride, dilation * wanted // stride, block + 1
         if number in _SKIPS_AFTER_STAGE:
             features.append(x)
     return features

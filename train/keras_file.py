@@ -6,9 +6,15 @@ from typing import Any
 from rt_seg.errors import ModelError
 
 from .frameworks import keras
+from .segnet import MaxUnpooling2D
 
 BEST_MODEL = "best.keras"
 """Name of the best model in the folder of a run."""
+
+
+def model_path(run: Path) -> Path:
+    """The file of the best model of a run; a file stays as it is."""
+    return run / BEST_MODEL if run.is_dir() else run
 
 
 def load_keras_model(run: Path) -> Any:
@@ -20,11 +26,11 @@ def load_keras_model(run: Path) -> Any:
     Raises:
         ModelError: Missing, broken, or it would run code when loaded (Keras' safe mode refuses that).
     """
-    path = run / BEST_MODEL if run.is_dir() else run
+    path = model_path(run)
     if not path.is_file():
         raise ModelError(f"{path}: there is no such model; give the folder of a run that has finished an epoch")
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        return keras.models.load_model(path, {"MaxUnpooling2D": MaxUnpooling2D}, compile=False, safe_mode=True)
     except Exception as exc:  # Keras' errors share no base below Exception
         reason = str(exc).strip().splitlines()[0][:200]
         raise ModelError(f"{path}: cannot be loaded as a Keras model in safe mode ({reason})") from exc

@@ -1,12 +1,10 @@
 """Loss functions on probabilities, one value per picture."""
 
-from typing import Any, Literal
+from typing import Any
 
 from rt_seg.errors import ModelError
 
 from .frameworks import keras, ops
-
-LossName = Literal["bce", "dice", "bce+dice", "focal-tversky", "structure"]
 
 
 def loss_function(name: str) -> Any:

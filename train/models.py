@@ -1,15 +1,18 @@
 """The networks: BGR pixels in, one channel of polyp probability out, both at the same size."""
 
-from typing import Any, Literal
+from typing import Any, get_args
 
 from rt_seg.errors import ModelError
 
+from .blocks import pointwise, probability, separable
+from .config import ENCODER_VARIANT, EncoderWeights, ModelName
+from .deeplabv3plus import deeplabv3plus
 from .efficientnet_lite import efficientnet_lite_features, load_imagenet_weights
 from .frameworks import keras, layers
+from .segnet import segnet
 from .unet import unet
 
-MODEL_NAMES = ("unet", "unet-efficientnet-lite0", "unet-efficientnet-lite1", "unet-efficientnet-lite2")
-EncoderWeights = Literal["imagenet", "none"]
+MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
 
 DECODER_FILTERS = (160, 96, 64)
 """Filters of the light decoder at 1/16, 1/8 and 1/4 of the picture."""
@@ -24,7 +27,7 @@ def build_model(
         name: One of `MODEL_NAMES`.
         image_size: Width and height in pixels, a multiple of 32.
         encoder_weights: ``imagenet``, or ``none`` for random ones; of EfficientNet-Lite.
-        base_filters: Filters of the first block of ``unet``.
+        base_filters: Filters of the first block of ``unet`` and ``segnet``.
 
     Returns:
         A Keras model from ``[N, size, size, 3]``, BGR, 0 to 255, to ``[N, size, size, 1]``, probabilities 0 to 1.
@@ -37,12 +40,16 @@ def build_model(
         raise ModelError(f"no model is called {name!r}; there are {', '.join(MODEL_NAMES)}")
     if image_size < 32 or image_size % 32:
         raise ModelError(f"image size {image_size} is not a multiple of 32")
-    if name == "unet":
-        return unet(image_size, base_filters)
-    return unet_efficientnet_lite(int(name[-1]), image_size, encoder_weights)
+    if name not in ENCODER_VARIANT:
+        return (unet if name == "unet" else segnet)(image_size, base_filters)
+    variant = ENCODER_VARIANT[name]
+    model = deeplabv3plus(image_size) if name == "deeplabv3plus" else unet_efficientnet_lite(variant, image_size)
+    if encoder_weights == "imagenet":
+        load_imagenet_weights(model, variant)
+    return model
 
 
-def unet_efficientnet_lite(variant: int, image_size: int, encoder_weights: EncoderWeights) -> Any:
+def unet_efficientnet_lite(variant: int, image_size: int) -> Any:
     """A U-Net whose encoder is EfficientNet-Lite and whose decoder is depthwise-separable.
 
     The decoder ends at a quarter of the size and its logits are stretched bilinearly. True masks of Kvasir-SEG that
@@ -55,27 +62,14 @@ def unet_efficientnet_lite(variant: int, image_size: int, encoder_weights: Encod
         x = _decoder_block(x, skip, filters, f"decoder{level}")
     logits = layers.Conv2D(1, 1, name="logits")(x)
     logits = layers.UpSampling2D(4, interpolation="bilinear", name="logits_upsample")(logits)
-    probability = layers.Activation("sigmoid", name="probability")(logits)
-    model = keras.Model(image, probability, name=f"unet_efficientnet_lite{variant}")
-    if encoder_weights == "imagenet":
-        load_imagenet_weights(model, variant)
-    return model
+    return keras.Model(image, probability(logits), name=f"unet_efficientnet_lite{variant}")
 
 
 def _decoder_block(x: Any, skip: Any, filters: int, name: str) -> Any:
     """Project, double the size, join the encoder's features, refine with two separable convolutions."""
-    x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project_conv")(x)
-    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_project_bn")(x)
-    x = layers.ReLU(name=f"{name}_project_relu")(x)
+    x = pointwise(x, filters, f"{name}_project")
     x = layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_upsample")(x)
     x = layers.Concatenate(name=f"{name}_concat")([x, skip])
     for part in ("a", "b"):
-        x = _separable(x, filters, f"{name}{part}")
+        x = separable(x, filters, f"{name}{part}")
     return x
-
-
-def _separable(x: Any, filters: int, name: str) -> Any:
-    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_depthwise_conv")(x)
-    x = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer="he_normal", name=f"{name}_pointwise_conv")(x)
-    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_bn")(x)
-    return layers.ReLU(name=f"{name}_relu")(x)

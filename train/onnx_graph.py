@@ -13,6 +13,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from rt_seg.errors import ModelError
 
 from .frameworks import layers
+from .segnet import MaxUnpooling2D
 
 Weights = npt.NDArray[np.float32]
 
@@ -55,7 +56,7 @@ class OnnxGraph:
         names = {id(model.inputs[0]): source}
         consumers = _count_consumers(model)
         folded: dict[int, tuple[Weights, Weights]] = {}
-        for layer in model.layers:
+        for layer in model.operations:  # layers, and bare operations of keras.ops, which are refused by name
             if isinstance(layer, layers.InputLayer):
                 continue
             inputs = _inputs(layer)
@@ -160,6 +161,23 @@ class OnnxGraph:
             )
         return self.add("MaxPool", inputs, layer.name, kernel_shape=layer.pool_size, strides=layer.strides)
 
+    def write_global_average(self, layer: Any, inputs: list[str]) -> str:
+        """Mean of each channel, as a picture of one pixel."""
+        if not layer.keepdims:
+            raise ModelError(f"layer {layer.name} drops height and width; the ONNX writer keeps them (keepdims=True)")
+        return self.add("GlobalAveragePool", inputs, layer.name)
+
+    def write_max_unpooling(self, layer: Any, inputs: list[str]) -> str:
+        """Values at the places of the maxima, by comparison: TensorRT does not know ONNX' MaxUnpool."""
+        values, pooled, maxima = inputs
+        scales = self.constant(f"{layer.name}/scales", [1.0, 1.0, 2.0, 2.0])
+        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        wide_maxima = self.add("Resize", [maxima, "", scales], f"{layer.name}/maxima", **how)
+        wide_values = self.add("Resize", [values, "", scales], f"{layer.name}/values", **how)
+        is_maximum = self.add("Equal", [pooled, wide_maxima], f"{layer.name}/is_maximum")
+        zero = self.constant(f"{layer.name}/zero", 0.0)
+        return self.add("Where", [is_maximum, wide_values, zero], layer.name)
+
 
 # a depthwise convolution is a Conv2D of no kind in Keras, but a separate class
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.Conv2DTranspose)
@@ -173,6 +191,8 @@ _WRITERS: dict[type[Any], Callable[[OnnxGraph, Any, list[str]], str]] = {
     layers.Concatenate: OnnxGraph.write_concatenate,
     layers.UpSampling2D: OnnxGraph.write_upsampling,
     layers.MaxPooling2D: OnnxGraph.write_max_pooling,
+    layers.GlobalAveragePooling2D: OnnxGraph.write_global_average,
+    MaxUnpooling2D: OnnxGraph.write_max_unpooling,
 }
 
 
@@ -189,7 +209,7 @@ def _inputs(layer: Any) -> list[Any]:
 def _count_consumers(model: Any) -> dict[int, list[Any]]:
     """For each tensor of the graph, by its id, the layers that read it."""
     consumers: dict[int, list[Any]] = {}
-    for layer in model.layers:
+    for layer in model.operations:
         if isinstance(layer, layers.InputLayer):
             continue
         for tensor in _inputs(layer):
@@ -225,6 +245,8 @@ def _kernel_and_bias(layer: Any) -> tuple[Weights, Weights]:
         if layer.depth_multiplier != 1:
             raise ModelError(f"layer {layer.name} has a depth multiplier, which the ONNX writer does not know")
         kernel = kernel.transpose(2, 3, 0, 1)  # [kh, kw, C, 1] -> [C, 1, kh, kw]
+    elif getattr(layer, "groups", 1) != 1:
+        raise ModelError(f"layer {layer.name} convolves in groups, which the ONNX writer does not know")
     else:
         # [kh, kw, in, out] -> [out, in, kh, kw]; a transposed one: [kh, kw, out, in] -> [in, out, kh, kw]
         kernel = kernel.transpose(3, 2, 0, 1)
@@ -238,7 +260,7 @@ def _convolution_attributes(layer: Any) -> dict[str, Any]:
     strides, dilations = tuple(layer.strides), tuple(layer.dilation_rate)
     attributes: dict[str, Any] = {"kernel_shape": size, "strides": strides, "dilations": dilations}
     if isinstance(layer, layers.Conv2DTranspose):
-        if size != strides:
+        if size != strides or dilations != (1, 1):
             raise ModelError(f"layer {layer.name} has a kernel unlike its stride, which the ONNX writer does not know")
         return attributes
     attributes["pads"] = _pads(layer)

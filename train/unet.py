@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .blocks import convolutions, probability
 from .frameworks import keras, layers
 
 LEVELS = 5
@@ -21,24 +22,14 @@ def unet(image_size: int, base_filters: int) -> Any:
     x = layers.Rescaling(1 / 255, name="rescale")(image)
     skips: list[Any] = []
     for level in range(LEVELS):
-        x = _two_convolutions(x, base_filters << level, f"encoder{level}")
+        x = convolutions(x, [base_filters << level] * 2, f"encoder{level}")
         skips.append(x)
         x = layers.MaxPooling2D(2, name=f"encoder{level}_pool")(x)
-    x = _two_convolutions(x, base_filters << LEVELS, "bottleneck")
+    x = convolutions(x, [base_filters << LEVELS] * 2, "bottleneck")
     for level in reversed(range(LEVELS)):
         filters = base_filters << level
         x = layers.Conv2DTranspose(filters, 2, 2, kernel_initializer="he_normal", name=f"decoder{level}_upconv")(x)
         x = layers.Concatenate(name=f"decoder{level}_concat")([x, skips[level]])
-        x = _two_convolutions(x, filters, f"decoder{level}")
+        x = convolutions(x, [filters] * 2, f"decoder{level}")
     logits = layers.Conv2D(1, 1, name="logits")(x)
-    return keras.Model(image, layers.Activation("sigmoid", name="probability")(logits), name="unet")
-
-
-def _two_convolutions(x: Any, filters: int, name: str) -> Any:
-    for part in ("a", "b"):
-        x = layers.Conv2D(
-            filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}{part}_conv"
-        )(x)
-        x = layers.BatchNormalization(name=f"{name}{part}_bn")(x)
-        x = layers.ReLU(name=f"{name}{part}_relu")(x)
-    return x
+    return keras.Model(image, probability(logits), name="unet")

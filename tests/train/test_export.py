@@ -72,9 +72,9 @@ def test_exported_file_meets_the_contract(exported: Path) -> None:
     assert read_model_file(exported).spec.width == 64
 
 
-@pytest.mark.parametrize("name", ["unet", "unet-efficientnet-lite0"])
+@pytest.mark.parametrize("name", ["unet", "segnet", "deeplabv3plus", "unet-efficientnet-lite0"])
 def test_exported_file_matches_keras(name: str, tmp_path: Path) -> None:
-    """The CPU engine's answer to pictures and to noise lies within one level of what Keras says."""
+    """The CPU engine's answer to pictures and noise lies within one level of what Keras says; no Cast in the core."""
     keras.utils.set_random_seed(1)
     model = liven(build_model(name, 64, "none", base_filters=4))
     frames = noise(3)
@@ -82,6 +82,8 @@ def test_exported_file_matches_keras(name: str, tmp_path: Path) -> None:
     assert answer.std() > 0.02  # or the comparison would say nothing
     export_onnx(model, ModelSpec(name, 64, 64), tmp_path / "model.onnx", [])
     assert largest_difference(model, tmp_path / "model.onnx", list(frames)) <= 1
+    kinds = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
+    assert kinds.count("Cast") == 2  # both ends of the contract
 
 
 def test_run_is_exported_with_its_history(tiny_run: Path, tmp_path: Path) -> None:
@@ -102,19 +104,20 @@ def test_batch_of_frames_gives_what_single_frames_give(exported: Path) -> None:
         assert np.array_equal(together, np.concatenate([engine.infer(frame[None]) for frame in frames]))
 
 
-def test_writer_agrees_with_tf2onnx(lively: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["unet", "segnet", "deeplabv3plus"])
+def test_writer_agrees_with_tf2onnx(name: str, lively: Any, tmp_path: Path) -> None:
     """Keras' own exporter, which uses tf2onnx, gives the same probabilities."""
     pytest.importorskip("tf2onnx")
     import onnxruntime
 
+    model = lively if name == "unet" else liven(build_model(name, 64, "none", base_filters=4))
     frames = noise(2).astype(np.float32)
-    lively.predict(frames, verbose=0)
     path = tmp_path / "other.onnx"
-    lively.export(str(path), format="onnx", verbose=False)
+    model.export(str(path), format="onnx", verbose=False)
     other = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     expected = np.asarray(other.run(None, {other.get_inputs()[0].name: frames})[0])[..., 0]
     ours = onnxruntime.InferenceSession(
-        build_onnx(lively, ModelSpec("tiny", 64, 64)).SerializeToString(), providers=["CPUExecutionProvider"]
+        build_onnx(model, ModelSpec("tiny", 64, 64)).SerializeToString(), providers=["CPUExecutionProvider"]
     )
     answer = np.asarray(ours.run(None, {INPUT_NAME: frames.astype(np.uint8)})[0])
     assert np.abs(answer - np.rint(expected * 255)).max() <= 1
@@ -136,11 +139,27 @@ def test_difference_above_the_limit_is_refused(lively: Any, tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unknown_layer_is_refused_by_name() -> None:
-    """The writer guesses at nothing."""
+def _global_mean(x: Any) -> Any:
+    return layers.Reshape((1, 1, 3))(layers.GlobalAveragePooling2D(name="fog")(x))
+
+
+@pytest.mark.parametrize(
+    "fog",
+    [
+        layers.GaussianNoise(0.1, name="fog"),
+        layers.Conv2D(3, 3, padding="same", groups=3, name="fog"),
+        layers.MaxPooling2D(2, 1, padding="same", name="fog"),
+        layers.Conv2DTranspose(3, 3, padding="same", name="fog"),
+        _global_mean,
+        keras.ops.square,
+    ],
+    ids=["noise", "groups", "overlapping pools", "overlapping transpose", "mean without axes", "bare operation"],
+)
+def test_unknown_layer_is_refused_by_name(fog: Any) -> None:
+    """The writer guesses at nothing: neither layers nor settings nor operations that it does not know."""
     image = keras.Input((32, 32, 3))
-    x = layers.Conv2D(1, 1)(layers.GaussianNoise(0.1, name="fog")(image))
-    with pytest.raises(ModelError, match="fog"):
+    x = layers.Conv2D(1, 1)(layers.Add()([image, fog(image)]))
+    with pytest.raises(ModelError, match=r"fog|square"):
         build_onnx(keras.Model(image, layers.Activation("sigmoid")(x)), ModelSpec("foggy", 32, 32))
 
 

@@ -6,7 +6,7 @@ import pytest
 from rt_seg.errors import ModelError
 from rt_seg.train.losses import loss_function
 
-NAMES = ("bce", "dice", "bce+dice", "focal-tversky")
+NAMES = ("bce", "dice", "bce+dice", "focal-tversky", "structure")
 
 
 def masks() -> np.ndarray:
@@ -26,7 +26,7 @@ def test_better_answers_cost_less(name: str) -> None:
     assert right[0] < poor[0] < wrong[0]
 
 
-@pytest.mark.parametrize("name", ["bce", "bce+dice", "focal-tversky"])
+@pytest.mark.parametrize("name", ["bce", "bce+dice", "focal-tversky", "structure"])
 def test_false_alarm_on_a_picture_without_polyp_costs(name: str) -> None:
     """A picture without a polyp is taught: marking some of it costs more than marking none."""
     truth = masks()
@@ -42,6 +42,28 @@ def test_dice_is_one_minus_twice_the_overlap_over_the_sum() -> None:
     half = truth.copy()
     half[0, 8:] = 0
     assert float(np.asarray(loss_function("dice")(truth, half))[0]) == pytest.approx(1 - 65 / 97, abs=1e-6)
+
+
+def test_structure_loss_is_that_of_a_plain_reference() -> None:
+    """Pixel by pixel: weight 1 + 5 |mean around - truth|; weighted cross-entropy and weighted, smoothed IoU."""
+    rng = np.random.default_rng(0)
+    size, reach = 46, 2  # 5 pixels wide at 46, as 31 at 352
+    truth = np.zeros((1, size, size, 1), np.float32)
+    truth[0, 10:30, :17] = 1  # it reaches the border
+    answer = rng.uniform(0.05, 0.95, truth.shape).astype(np.float32)
+    weight, entropy = np.empty((size, size)), np.empty((size, size))
+    for y in range(size):
+        for x in range(size):
+            around = truth[0, max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1, 0]
+            weight[y, x] = 1 + 5 * abs(around.mean() - truth[0, y, x, 0])
+            right = answer[0, y, x, 0] if truth[0, y, x, 0] else 1 - answer[0, y, x, 0]
+            entropy[y, x] = -np.log(right)
+    assert weight.max() > 2.5
+    t, p = truth[0, ..., 0], answer[0, ..., 0]
+    overlap = (weight * t * p).sum()
+    union = (weight * (t + p)).sum() - overlap
+    expected = (weight * entropy).sum() / weight.sum() + 1 - (overlap + 1) / (union + 1)
+    assert float(np.asarray(loss_function("structure")(truth, answer))[0]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_unknown_loss_is_refused() -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from rt_seg.errors import ModelError
-from rt_seg.train.efficientnet_lite import imagenet_classifier
+from rt_seg.train.efficientnet_lite import encoder_layers, imagenet_classifier
 from rt_seg.train.frameworks import keras
 from rt_seg.train.models import MODEL_NAMES, build_model
+from rt_seg.train.segnet import MaxUnpooling2D
 
 pytestmark = pytest.mark.slow
 
@@ -25,6 +26,38 @@ def test_network_gives_one_probability_a_pixel(name: str) -> None:
     assert answers[0].max() <= 1
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
     assert np.abs(answers[0] - answers[2]).max() > 1e-3
+
+
+def test_unpooling_puts_values_where_the_maxima_were() -> None:
+    """Of each 2x2 block the place of its maximum gets the value, the others get 0."""
+    rng = np.random.default_rng(0)
+    pooled = rng.permutation(64).reshape(1, 4, 4, 4).astype(np.float32)  # no two alike
+    blocks = pooled.reshape(1, 2, 2, 2, 2, 4)
+    values = rng.uniform(1, 2, (1, 2, 2, 4)).astype(np.float32)
+    expected = np.zeros_like(blocks)
+    for y, x, channel in np.ndindex(2, 2, 4):
+        place = np.unravel_index(blocks[0, y, :, x, :, channel].argmax(), (2, 2))
+        expected[0, y, place[0], x, place[1], channel] = values[0, y, x, channel]
+    maxima = blocks.max(axis=(2, 4))
+    answer = np.asarray(MaxUnpooling2D()([values, pooled, maxima]))
+    np.testing.assert_array_equal(answer, expected.reshape(1, 4, 4, 4))
+
+
+def test_encoder_of_deeplab_stops_at_a_sixteenth() -> None:
+    """The last stride is left out, and the kernels after it are dilated: the weights fit, and see what they saw."""
+    model = build_model("deeplabv3plus", 64, "none")
+    dilated = [
+        layer.name
+        for layer in model.layers
+        if layer.name.startswith("block") and "depthwise_conv" in layer.name and layer.dilation_rate == (2, 2)
+    ]
+    assert dilated == [f"block{number}_depthwise_conv" for number in (12, 13, 14, 15)]
+    assert model.get_layer("block15_project_bn").output.shape == (None, 4, 4, 320)
+    plain = build_model("unet-efficientnet-lite0", 64, "none")
+    shapes = [
+        [[weight.shape for weight in layer.weights] for layer in encoder_layers(network)] for network in (model, plain)
+    ]
+    assert shapes[0] == shapes[1]
 
 
 def test_unknown_name_and_size_are_refused() -> None:
