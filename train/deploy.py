@@ -12,7 +12,6 @@ from rt_seg.engines.model_file import int8_neighbour
 from rt_seg.engines.precision import CpuPrecision
 from rt_seg.engines.resize import resize_image
 from rt_seg.engines.spec import BF16_GATE, INT8_GATE, MAX_MDICE_DROP, ModelSpec
-from rt_seg.errors import DataError
 
 from .config import TrainingConfig
 from .data import Pair, find_pairs, read_image, read_list, select
@@ -22,6 +21,7 @@ from .keras_file import load_keras_model
 from .onnx_file import change_spec
 from .quality import Score, score_engine
 from .quantise import quantise
+from .split import refuse_overlap
 
 PARITY_PICTURES = 16
 CALIBRATION_PICTURES = 128
@@ -84,7 +84,7 @@ class RunExport:
             OutputError: The file cannot be written.
         """
         if test is not None:
-            self._refuse_overlap(test)
+            refuse_overlap([*self._training, *self._validation], test.pairs)
         pictures = [read_image(pair.image) for pair in _spread(self._validation, PARITY_PICTURES)]
         difference = export_onnx(load_keras_model(self._run), self._spec(name, licence), self._output, pictures)
         self._console.print(f"{self._output}: largest difference from Keras {difference}/255", soft_wrap=True)
@@ -103,7 +103,7 @@ class RunExport:
             MissingDependencyError: ONNX Runtime is not installed.
             OutputError: The file cannot be written.
         """
-        self._refuse_overlap(test)
+        refuse_overlap([*self._training, *self._validation], test.pairs)
         path = int8_neighbour(self._output)
         size = self._config.image_size
         pictures = [read_image(pair.image) for pair in _spread(self._training, CALIBRATION_PICTURES)]
@@ -134,14 +134,6 @@ class RunExport:
             f"{path.name} in {precision}: mDice {score.mdice:.4f}  mIoU {score.miou:.4f}  ({test.name})"
         )
         return score
-
-    def _refuse_overlap(self, test: ScoredImages) -> None:
-        tested = {pair.image.resolve() for pair in test.pairs}
-        seen = [pair for pair in (*self._training, *self._validation) if pair.image.resolve() in tested]
-        if seen:
-            raise DataError(
-                f"{len(seen)} images of the test were trained or validated on, such as {seen[0].image}; test on others"
-            )
 
     def _spec(self, name: str, licence: str) -> ModelSpec:
         folders: dict[str, int] = {}

@@ -1,5 +1,6 @@
 """Data folders, split lists, and what is wrong with them."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,11 +79,14 @@ def test_masks_of_zero_and_one_are_refused(tmp_path: Path) -> None:
         read_mask(write_image(tmp_path / "mask.png", np.eye(8, dtype=np.uint8)))
 
 
-def test_sixteen_bits_are_refused(tmp_path: Path) -> None:
-    """16 bits a channel are named."""
-    path = write_image(tmp_path / "deep.png", np.full((8, 8, 3), 40000, np.uint16))
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_refused(suffix: str, tmp_path: Path) -> None:
+    """16 bits a channel are named, in images and in masks."""
+    path = write_image(tmp_path / f"deep.{suffix}", np.full((8, 8, 3), 40000, np.uint16))
     with pytest.raises(DataError, match="16 bits a channel"):
         read_image(path)
+    with pytest.raises(DataError, match="16 bits a channel"):
+        read_mask(write_image(tmp_path / f"mask.{suffix}", np.full((8, 8), 40000, np.uint16)))
 
 
 def test_cmyk_is_refused(tmp_path: Path) -> None:
@@ -142,6 +146,61 @@ def test_list_that_names_absent_images_is_refused(write_folder: FolderWriter, tm
     split.write_text("000\nnowhere\n")
     with pytest.raises(DataError, match="such as nowhere"):
         split_pairs([write_folder(tmp_path / "data", 2)], split=split, validation="0.5", exclude=[], seed=0)
+
+
+def test_validation_list_beside_the_split_is_taken(write_folder: FolderWriter, tmp_path: Path) -> None:
+    """Three lists, of training, validation and test images, are used as they are published."""
+    folder = write_folder(tmp_path / "data", 6)
+    split, held_out, test = (tmp_path / f"{name}.txt" for name in ("train", "validation", "test"))
+    split.write_text("000\n001\n002\n")
+    held_out.write_text("002\n003\n")
+    test.write_text("004\n005\n")
+    training, validation = split_pairs([folder], split=split, validation=str(held_out), exclude=[], seed=0, test=test)
+    assert [pair.stem for pair in training] == ["000", "001"]  # one of the split is validated on, so not trained on
+    assert [pair.stem for pair in validation] == ["002", "003"]
+
+
+@pytest.mark.parametrize("tested", ["001", "003"], ids=["trained", "validated"])
+def test_test_that_overlaps_is_refused(tested: str, write_folder: FolderWriter, tmp_path: Path) -> None:
+    """An image of the test in training or validation is named before anything is trained."""
+    folder = write_folder(tmp_path / "data", 6)
+    held_out, test = tmp_path / "validation.txt", tmp_path / "test.txt"
+    held_out.write_text("003\n")
+    test.write_text(f"{tested}\n")
+    with pytest.raises(DataError, match=f"trained or validated on, such as .*{tested}"):
+        split_pairs([folder], split=None, validation=str(held_out), exclude=[], seed=0, test=test)
+    _training, validation = split_pairs(
+        [folder], split=None, validation="0.3", exclude=[test], seed=0, test=test
+    )  # the way out that the message names
+    assert len(validation) == 2
+
+
+def test_copy_of_a_test_image_is_refused(write_folder: FolderWriter, tmp_path: Path) -> None:
+    """The same picture in another folder under another name is the same picture."""
+    folder, other = write_folder(tmp_path / "data", 3), write_folder(tmp_path / "more", 5)
+    shutil.copy(other / "images" / "004.jpg", folder / "images" / "000.jpg")
+    split, test = tmp_path / "train.txt", tmp_path / "test.txt"
+    split.write_text("data/000\ndata/001\ndata/002\nmore/000\n")
+    test.write_text("more/004\n")
+    with pytest.raises(DataError, match=r"000\.jpg, the same as .*004\.jpg"):
+        split_pairs([folder, other], split=split, validation="0.3", exclude=[], seed=0, test=test)
+
+
+def test_validation_on_excluded_images_is_refused(write_folder: FolderWriter, tmp_path: Path) -> None:
+    """A list that names what another list excludes is a mistake in one of them."""
+    folder = write_folder(tmp_path / "data", 4)
+    listed = tmp_path / "list.txt"
+    listed.write_text("001\n")
+    with pytest.raises(DataError, match=r"excluded, such as .*001"):
+        split_pairs([folder], split=None, validation=str(listed), exclude=[listed], seed=0)
+
+
+@pytest.mark.parametrize("validation", ["0", "1", "1.5", "nan", "nowhere.txt"])
+def test_impossible_validation_is_refused(validation: str, write_folder: FolderWriter, tmp_path: Path) -> None:
+    """A share that leaves a side empty, and a list that is not there, are refused by what was written."""
+    folder = write_folder(tmp_path / "data", 4)
+    with pytest.raises(DataError, match=validation):
+        split_pairs([folder], split=None, validation=validation, exclude=[], seed=0)
 
 
 def test_name_in_two_folders_is_refused(write_folder: FolderWriter, tmp_path: Path) -> None:
