@@ -11,7 +11,7 @@ from rt_seg.benchmarks.command import evaluate
 from rt_seg.errors import RtSegError
 from rt_seg.realtime.command import stream
 from rt_seg.realtime.predict_command import predict
-from rt_seg.train.command import export, train
+from rt_seg.train.command import explain, export, train
 
 
 class _Group(TyperGroup):
@@ -59,3 +59,4 @@ app.command()(predict)
 app.command()(evaluate)
 app.command()(train)
 app.command()(export)
+app.command()(explain)

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rt_seg.engines.masks import Confusion
+
 from .pipeline import TrainingImages
 
 FALSE_AREA = 0.005
@@ -21,6 +23,7 @@ class Quality:
         iou: Of the same.
         loss: Over all pictures.
         accuracy: Share of pixels that are right, over all pictures.
+        binary_iou: See `binary_iou`, over all pictures.
         false_alarms: Share of the pictures without a polyp in which more than `FALSE_AREA` is marked; 0 without such.
     """
 
@@ -28,6 +31,7 @@ class Quality:
     iou: float
     loss: float
     accuracy: float
+    binary_iou: float
     false_alarms: float
 
     def as_row(self) -> dict[str, float]:
@@ -56,16 +60,32 @@ class Validation:
         """Score a network; its batch norms use their moving statistics."""
         probability: npt.NDArray[np.float32] = model.predict(self._images, self._batch_size, verbose=0)[..., 0]
         truth, answer = self._masks, probability >= 0.5
-        overlap = (truth & answer).sum(axis=(1, 2))
-        total = truth.sum(axis=(1, 2)) + answer.sum(axis=(1, 2))
+        pictures = Confusion.of(answer, truth)
+        together = Confusion.of(answer.reshape(1, -1), truth.reshape(1, -1))
         has_polyp = truth.any(axis=(1, 2))
-        dice = 2 * overlap[has_polyp] / total[has_polyp]
-        iou = overlap[has_polyp] / (total - overlap)[has_polyp]
         false = answer[~has_polyp].mean(axis=(1, 2)) > FALSE_AREA
         loss: npt.NDArray[np.float32] = np.asarray(
             self._loss(truth[..., None].astype(np.float32), probability[..., None])
         )
-        return Quality(_mean(dice), _mean(iou), _mean(loss), float((truth == answer).mean()), _mean(false))
+        return Quality(
+            dice=_mean(pictures.dice[has_polyp]),
+            iou=_mean(pictures.iou[has_polyp]),
+            loss=_mean(loss),
+            accuracy=float(together.accuracy),
+            binary_iou=binary_iou(together),
+            false_alarms=_mean(false),
+        )
+
+
+def binary_iou(pixels: Confusion) -> float:
+    """Mean of the IoU of polyp and that of the rest, all pixels counted together: Keras' BinaryIoU of both classes."""
+    rest = Confusion(
+        true_positive=pixels.true_negative,
+        false_positive=pixels.false_negative,
+        false_negative=pixels.false_positive,
+        true_negative=pixels.true_positive,
+    )
+    return float(pixels.iou + rest.iou) / 2
 
 
 def _mean(values: npt.NDArray[Any]) -> float:

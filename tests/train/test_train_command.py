@@ -1,11 +1,14 @@
 """The commands on the command line."""
 
+import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rt_seg.errors import DataError
+from rt_seg.errors import DataError, ModelError
 from rt_seg.train.command import app
 from rt_seg.train.config import TrainingConfig
 from rt_seg.train.recipe import read_recipe
@@ -56,3 +59,54 @@ def test_wrong_recipe_is_refused(content: str, message: str, tmp_path: Path) -> 
         CliRunner().invoke(app, arguments, catch_exceptions=False)
     with pytest.raises(DataError, match="kvasir-unet"):
         read_recipe("unknown")
+
+
+@pytest.mark.parametrize(
+    ("model", "option", "value"),
+    [
+        ("unet", "--encoder-weights", "imagenet"),
+        ("unet", "--encoder-rate", "0.1"),
+        ("segnet", "--frozen-levels", "2"),
+        ("deeplabv3plus", "--base-filters", "64"),
+        ("unet-efficientnet-lite0", "--base-filters", "16"),
+    ],
+)
+def test_option_that_would_do_nothing_is_refused(model: str, option: str, value: str, tmp_path: Path) -> None:
+    """An option that the network does not have is named, even with its default value, before anything is read."""
+    arguments = ["train", "--data", str(tmp_path), "--output", str(tmp_path / "run"), "--model", model, option, value]
+    with pytest.raises(ModelError, match=f"{option} changes nothing in {model}"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recipe_whose_options_would_do_nothing_is_refused(tmp_path: Path) -> None:
+    """What a recipe sets counts as chosen, too."""
+    recipe = tmp_path / "idle.toml"
+    recipe.write_text('model = "unet"\nfrozen_levels = 1\n')
+    arguments = ["train", "--data", str(tmp_path), "--output", str(tmp_path / "run"), "--recipe", str(recipe)]
+    with pytest.raises(ModelError, match="--frozen-levels changes nothing in unet"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_explain_writes_figures_maps_and_record(tiny_run: Path, data_folder: Path, tmp_path: Path) -> None:
+    """Each picture gets a figure and its maps; one that cannot be read is named, and the others are done."""
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    pictures = [str(data_folder / "images" / "004.jpg"), str(broken), str(data_folder / "images" / "005.jpg")]
+    output = tmp_path / "out"
+    done = CliRunner().invoke(app, ["explain", *pictures, "--run", str(tiny_run), "-o", str(output)])
+    assert done.exit_code == DataError.exit_code
+    assert "broken.jpg: cannot be read" in done.output
+    record = json.loads((output / "explanations.json").read_text())
+    assert [image["image"] for image in record["images"]] == [pictures[0], pictures[2]]
+    assert record["failed"][0]["image"] == str(broken)
+    assert record["layer"] == "bottleneckb_relu"
+    for image in record["images"]:
+        figure = np.asarray(cv2.imread(str(output / image["figure"])))
+        assert figure.shape[1] > 3 * figure.shape[0]  # four square panels
+        with np.load(output / image["maps"], allow_pickle=False) as maps:
+            assert {maps[name].shape for name in ("probability", "grad_cam", "uncertainty")} == {(64, 64)}
+            assert float(maps["uncertainty"].max()) == pytest.approx(image["uncertainty_max"], abs=1e-5)
+    assert sorted(path.name for path in output.iterdir()) == [
+        "004.npz", "004.png", "005.npz", "005.png", "explanations.json",
+    ]  # fmt: skip
