@@ -72,7 +72,10 @@ def train(
         int, typer.Option(min=1, help="Filters of the first block of unet and segnet.", rich_help_panel=_NETWORK)
     ] = 64,
     encoder_weights: Annotated[
-        EncoderWeights, typer.Option(help="Weights that EfficientNet-Lite begins with.", rich_help_panel=_NETWORK)
+        EncoderWeights,
+        typer.Option(
+            help="Weights that EfficientNet-Lite begins with, where there is no --start-from.", rich_help_panel=_NETWORK
+        ),
     ] = "imagenet",
     frozen_levels: Annotated[
         int,

@@ -53,7 +53,8 @@ class Trainer:
         refuse_idle_settings(config.model, config.unusual())
         keras.utils.set_random_seed(config.seed)
         self._images, validation_images = self._read_images()
-        self._model = self._build(config.precision, cast("EncoderWeights", config.encoder_weights))
+        first = "none" if config.start_from else config.encoder_weights  # they would be replaced at once
+        self._model = self._build(config.precision, cast("EncoderWeights", first))
         if config.start_from:
             copy_weights(load_keras_model(Path(config.start_from)), self._model)
         # built anew, not cloned: what is validated, kept and exported computes in float32
