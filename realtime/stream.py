@@ -126,7 +126,7 @@ def run_stream(settings: StreamSettings, observer: Observer) -> Summary:
         engine = stack.enter_context(load_engine(settings.engine, precision=settings.precision))
         if settings.results is not None:
             sinks.append(ResultsSink(settings.results, results_header(source.info, engine.spec, engine.info)))
-        screen = _open_screen(settings, observer)
+        screen = _open_screen(settings, source.info, observer)
         if screen is not None:
             stack.enter_context(screen)
             sinks.insert(0, screen)
@@ -160,13 +160,13 @@ def _picture_sinks(settings: StreamSettings, info: SourceInfo) -> list[Sink]:
     return sinks
 
 
-def _open_screen(settings: StreamSettings, observer: Observer) -> _Screen | None:
+def _open_screen(settings: StreamSettings, info: SourceInfo, observer: Observer) -> _Screen | None:
     writes = any((settings.output, settings.results, settings.masks))
     if settings.show is False or (settings.show is None and writes):
         return None
     reason = Window.unavailable()
     if reason is None:
-        return _Screen(Window("rt-seg"))
+        return _Screen(Window("rt-seg", info.pixel_aspect))
     if settings.show:
         observer.note(f"no window: {reason}")
     return None

@@ -7,9 +7,11 @@ The first line is the header:
 | `kind` | `"header"` |
 | `schema_version` | 1 |
 | `rt_seg_version` | version of rt-seg that wrote it |
-| `source` | `name`, `kind`, `width`, `height`, `fps`, `time_base` (such as `"1/90000"`), `start_seconds` |
+| `source` | `name`, `kind`, `width`, `height`, `fps`, `time_base` (`"1/90000"`), `start_seconds`, `pixel_aspect` (`"16/15"`) |
 | `model` | the model spec, all its fields |
 | `engine` | `backend`, `device`, `precision`, `parallel_calls`, `notes`, `model_path` |
+
+`time_base` is the unit of the source's timestamps in seconds, `pixel_aspect` the width of a pixel over its height.
 
 Then one line a frame, in order:
 
@@ -57,6 +59,7 @@ def results_header(info: SourceInfo, spec: ModelSpec, engine: EngineInfo) -> dic
             "fps": info.fps,
             "time_base": None if info.time_base is None else str(info.time_base),
             "start_seconds": info.start_seconds,
+            "pixel_aspect": str(info.pixel_aspect),
         },
         "model": json.loads(spec.to_json()),
         "engine": asdict(engine),

@@ -19,6 +19,7 @@ from .mp4 import read_layout
 
 _MAX_PLAUSIBLE_FPS = 1000
 _DEFAULT_FRAME_SECONDS = 1 / 25
+_MAX_PLAUSIBLE_ASPECT = 8  # the widest in use is 32:11: 352x576 shown as 16:9
 # FFmpeg would draw a text file as a terminal's screen
 _NOT_VIDEO_FORMATS = frozenset({"tty"})
 
@@ -113,6 +114,19 @@ def mean_rate(stream: VideoStream) -> Fraction | None:
         if rate and 0 < rate <= _MAX_PLAUSIBLE_FPS:
             return rate
     return None
+
+
+def pixel_aspect(stream: VideoStream, *, transposed: bool) -> Fraction:
+    """Width of a pixel over its height, as the container says, else the codec; 1 where neither does or it is nonsense.
+
+    Args:
+        stream: Any video stream.
+        transposed: The picture is delivered turned by a quarter.
+    """
+    aspect = stream.sample_aspect_ratio
+    if aspect is None or not 1 / _MAX_PLAUSIBLE_ASPECT <= aspect <= _MAX_PLAUSIBLE_ASPECT:
+        return Fraction(1)
+    return 1 / aspect if transposed else aspect
 
 
 def frame_seconds(stream: VideoStream) -> float:

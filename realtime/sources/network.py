@@ -13,8 +13,8 @@ from av.error import ExitError, FFmpegError, HTTPUnauthorizedError, InvalidDataE
 from rt_seg.errors import SourceError, SourceInterrupted
 from rt_seg.realtime.frame import Frame
 
-from .container import frame_seconds, mean_rate, pick_video, reason_of, start_ticks, time_base
-from .pixels import BgrConverter, upright_size
+from .container import frame_seconds, mean_rate, pick_video, pixel_aspect, reason_of, start_ticks, time_base
+from .pixels import BgrConverter, orientation, upright_size
 from .selection import Selection
 from .source import SourceInfo
 from .timeline import Timeline
@@ -159,6 +159,7 @@ class NetworkSource:
             fps=fps,
             frame_count=self._selection.expected_frames(None, fps),
             time_base=base,
+            pixel_aspect=pixel_aspect(self._stream, transposed=orientation(self._first)[0]),
         )
 
     def _decode(self) -> Generator[av.VideoFrame]:

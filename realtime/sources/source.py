@@ -24,6 +24,8 @@ class SourceInfo:
         time_base: Unit of the source's timestamps in seconds: `Frame.pts_seconds` are whole multiples of it.
         path: The file, where it is one: audio is copied from it.
         start_seconds: Stream time at which delivery begins (``--start``).
+        pixel_aspect: Width of a pixel of the upright picture over its height, as a screen should show it (sample aspect
+            ratio): 1 unless the source says otherwise. Everything in rt-seg counts pixels as they are.
     """
 
     name: str
@@ -36,6 +38,7 @@ class SourceInfo:
     time_base: Fraction | None = None
     path: Path | None = None
     start_seconds: float = 0.0
+    pixel_aspect: Fraction = Fraction(1)
 
 
 class Source(Protocol):

@@ -18,12 +18,13 @@ from .container import (
     mean_rate,
     open_container,
     pick_video,
+    pixel_aspect,
     reason_of,
     start_ticks,
     time_base,
 )
 from .packets import BreakOff, VideoPackets, from_last_key
-from .pixels import BgrConverter, upright_size
+from .pixels import BgrConverter, orientation, upright_size
 from .selection import Selection
 from .source import SourceInfo
 from .timeline import Timeline
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 # Their index leads to the key frame before a time. Elsewhere FFmpeg's seeking may land behind it, and in MPEG-PS it
 # guesses the timestamps of what follows: there the packets are read from the beginning, and only the last ones decoded.
 _INDEXED_FORMATS = frozenset({"mp4", "matroska", "avi", "flv"})
+
+# They say when a picture is decoded, not when it is shown. What FFmpeg makes of that goes to and fro where pictures are
+# reordered; the time at which the decoder gives a picture away does not.
+_DTS_FORMATS = frozenset({"avi", "asf"})
 
 Picture = tuple[av.VideoFrame, float]  # as decoded, and its stream time in seconds
 
@@ -103,6 +108,8 @@ class VideoSource:
     def _begin(self, *, skip_to: float = 0.0) -> None:
         """Set up decoding from the container's position, or from the last key frame up to a time after it."""
         self._pictures.close()
+        self._only_dts = self._container.format.name in _DTS_FORMATS
+        self._ahead: int | None = None  # ticks by which decoding is ahead of showing
         start = start_ticks(self._container, self._stream)
         self._timeline = Timeline(time_base(self._stream), start, frame_seconds(self._stream))
         packets = iter(VideoPackets(self._container, self._stream, self._path))
@@ -175,7 +182,15 @@ class VideoSource:
 
     def _place(self, pictures: list[av.VideoFrame]) -> Iterator[Picture]:
         for picture in pictures:
-            yield picture, self._timeline.place(picture.pts)
+            yield picture, self._timeline.place(self._timestamp(picture))
+
+    def _timestamp(self, picture: av.VideoFrame) -> int | None:
+        """When it is shown, in the stream's ticks, or None if nobody knows."""
+        if not self._only_dts:
+            return picture.pts
+        if self._ahead is None:
+            self._ahead = 0 if picture.dts is None or picture.pts is None else picture.dts - picture.pts
+        return None if picture.dts is None else picture.dts - self._ahead
 
     def _describe(self, first: av.VideoFrame) -> SourceInfo:
         rate = mean_rate(self._stream)
@@ -192,6 +207,7 @@ class VideoSource:
             time_base=time_base(self._stream),
             path=self._path,
             start_seconds=self._selection.start,
+            pixel_aspect=pixel_aspect(self._stream, transposed=orientation(first)[0]),
         )
 
 
