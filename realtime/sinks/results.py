@@ -7,7 +7,7 @@ The first line is the header:
 | `kind` | `"header"` |
 | `schema_version` | 1 |
 | `rt_seg_version` | version of rt-seg that wrote it |
-| `source` | `name`, `kind`, `width`, `height`, `fps`, `time_base` (`"1/90000"`), `start_seconds`, `pixel_aspect` (`"16/15"`) |
+| `source` | `name`, `kind`, `width`, `height`, `fps`, `time_base` (`"1/90000"`), `start_seconds`, `pixel_aspect` (`"1"`) |
 | `model` | the model spec, all its fields |
 | `engine` | `backend`, `device`, `precision`, `parallel_calls`, `notes`, `model_path` |
 
@@ -72,13 +72,14 @@ class ResultsSink:
     Args:
         path: The ``.jsonl`` to write; an existing one is replaced when the first frame comes.
         header: What `results_header` made.
+        source: The input file, which must not be overwritten (it may have a second name).
 
     Raises:
-        OutputError: The path cannot be written or does not end in ``.jsonl``.
+        OutputError: The path cannot be written, is the input, or does not end in ``.jsonl``.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
-        check_output_file(path, ".jsonl")
+    def __init__(self, path: Path, header: dict[str, Any], source: Path | None = None) -> None:
+        check_output_file(path, ".jsonl", source)
         self._path = path
         self._header = header
         self._file = OutputFile(path)

@@ -1,4 +1,4 @@
-"""`rt-seg stream` on every kind of video, by the command: each picture once, at its time, in its proportions, with sound.
+"""`rt-seg stream` on every kind of video: each picture once, at its time, in its proportions, with the sound.
 
 What comes out is read by PyAV alone, without any code of rt-seg.
 """
@@ -107,7 +107,8 @@ def stream(tiny_model_path: Path, tmp_path: Path) -> Callable[..., Streamed]:
         arguments += ["-o", output, "--results", results, "--masks", masks]
         ended = CliRunner().invoke(app, list(map(str, arguments)))
         assert ended.exit_code == 0, ended.stderr
-        pictures = [np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), np.uint8) for path in sorted(masks.iterdir())]
+        read = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in sorted(masks.iterdir())]
+        pictures = [np.asarray(picture, np.uint8) for picture in read]
         lines = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
         return Streamed(output, pictures, lines[1:], json.loads(ended.stdout))
 
@@ -149,7 +150,7 @@ def test_each_picture_is_recorded_once_at_its_time(
     read_number: ReadNumber,
     tmp_path: Path,
 ) -> None:
-    """Frames in are frames out; recording, results and masks agree with the packets of the source, picture by picture."""
+    """Frames in are frames out; recording, results and masks agree with the packets of the source one by one."""
     width, height, pictures = upright_pictures(name, numbered_picture)
     source = write_clip(tmp_path / name, frames=FRAMES, **{"pictures": pictures, **KINDS[name]})
     done = stream(source)
