@@ -45,9 +45,6 @@ def open_container(path: Path) -> InputContainer:
     if container.format.name in _NOT_VIDEO_FORMATS:
         container.close()
         raise SourceError(f"{path}: not a video (it looks like text); give a video file")
-    if not container.streams and read_layout(path).lost_index:
-        container.close()
-        raise SourceError(_no_index(path))
     return container
 
 
@@ -73,13 +70,14 @@ def reason_of(error: BaseException | None) -> str:
 def _refusal(path: Path, error: Exception) -> str:
     layout = read_layout(path)
     if layout.lost_index:
-        return _no_index(path)
+        return missing_index(path)
     if isinstance(error, FFmpegEOFError) or layout.ends_within_fragment_index:
         return f"{path}: it ends before the first picture; copy it again from the recorder"
     return f"{path}: not a video that can be read ({reason_of(error)}); give a video file"
 
 
-def _no_index(path: Path) -> str:
+def missing_index(path: Path) -> str:
+    """What to say of an MP4 without a whole ``moov`` in which nothing can be found."""
     return (
         f"{path}: its index (the moov box) is missing: the file was cut off or its recording was not finished; "
         "copy it again from the recorder"

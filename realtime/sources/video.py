@@ -16,6 +16,7 @@ from .container import (
     estimated_frames,
     frame_seconds,
     mean_rate,
+    missing_index,
     open_container,
     pick_video,
     pixel_aspect,
@@ -23,6 +24,7 @@ from .container import (
     start_ticks,
     time_base,
 )
+from .mp4 import read_layout
 from .packets import BreakOff, VideoPackets, from_last_key
 from .pixels import BgrConverter, orientation, upright_size
 from .selection import Selection
@@ -100,6 +102,11 @@ class VideoSource:
         self._pictures: Generator[Picture] = _nothing()
         try:
             self._stream = pick_video(self._container, self._name)
+        except SourceError as exc:
+            self._container.close()
+            if read_layout(self._path).lost_index:
+                raise SourceError(missing_index(self._path)) from exc
+            raise
         except BaseException:
             self._container.close()
             raise
