@@ -16,23 +16,6 @@ class ReceivedSignal:
 
 
 @contextmanager
-def ctrl_c_at_once() -> Generator[None, None, None]:
-    """Let Ctrl-C end the process inside a call that waits, say, for an address that does not answer.
-
-    Python itself acts only after the call. For the time before anything is written: no file is finished.
-    """
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextmanager
 def ending_signals(stop: Callable[[], None]) -> Generator[ReceivedSignal, None, None]:
     """Call `stop` on the first of the ending signals; a second one has its usual effect.
 

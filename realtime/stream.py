@@ -10,7 +10,6 @@ import cv2
 
 from rt_seg.engines.engine import EngineInfo
 from rt_seg.engines.load import PrecisionChoice, load_engine
-from rt_seg.errors import OutputError
 
 from .channel import Channel, ChannelClosed, Policy
 from .field_of_view import check_roi, parse_roi
@@ -21,7 +20,8 @@ from .pipeline import Pipeline
 from .preprocess import Preprocess
 from .render import Render
 from .segment import Segment
-from .signals import ctrl_c_at_once, ending_signals
+from .signals import ending_signals
+from .sinks.files import check_distinct
 from .sinks.masks import MasksSink
 from .sinks.results import ResultsSink, results_header
 from .sinks.sink import Sink
@@ -120,14 +120,12 @@ def run_stream(settings: StreamSettings, observer: Observer) -> Summary:
     cv2.setNumThreads(1)
     roi = parse_roi(settings.roi)
     with ExitStack() as stack:
-        with ctrl_c_at_once():
-            part = {"start": settings.start, "duration": settings.duration, "limit": settings.limit}
-            source = open_source(settings.source, **part)
-            stack.callback(source.close)
-            # before the engine, which takes longest: what cannot be used or written is said at once
-            check_roi(roi, source.info.width, source.info.height)
-            sinks = _picture_sinks(settings, source.info)
-            engine = stack.enter_context(load_engine(settings.engine, precision=settings.precision))
+        source = open_source(settings.source, start=settings.start, duration=settings.duration, limit=settings.limit)
+        stack.callback(source.close)
+        # before the engine, which takes longest: what cannot be used or written is said at once
+        check_roi(roi, source.info.width, source.info.height)
+        sinks = _picture_sinks(settings, source.info)
+        engine = stack.enter_context(load_engine(settings.engine, precision=settings.precision))
         if settings.results is not None:
             header = results_header(source.info, engine.spec, engine.info)
             sinks.append(ResultsSink(settings.results, header, source.info.path))
@@ -157,10 +155,7 @@ def run_stream(settings: StreamSettings, observer: Observer) -> Summary:
 
 
 def _picture_sinks(settings: StreamSettings, info: SourceInfo) -> list[Sink]:
-    outputs = [path.resolve() for path in (settings.output, settings.results, settings.masks) if path is not None]
-    for path in outputs:
-        if outputs.count(path) > 1:
-            raise OutputError(f"{path}: is given for two outputs; give each a name of its own")
+    check_distinct(settings.output, settings.results, settings.masks)
     sinks: list[Sink] = []
     if settings.output is not None:
         sinks.append(VideoSink(settings.output, info))

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -362,12 +361,16 @@ def test_a_disk_that_fills_up_ends_the_recording(noisy_clip: Path, model: Path, 
 
 
 def test_a_disk_full_from_the_start_leaves_nothing(clip: Path, model: Path, tmp_path: Path) -> None:
-    """A recording of which nothing plays is taken away, and not among the outputs."""
-    ended = run(clip, "--engine", model, "-o", tmp_path / "out.mp4", "--json", program=LIMITED, limit=1000)
-    assert ended.returncode == 7, ended.stderr
-    assert "it reached the largest size allowed" in ended.stderr
-    assert json.loads(ended.stdout)["outputs"] == {}
-    assert not (tmp_path / "out.mp4").exists()
+    """A recording of which nothing plays is taken away, and not among the outputs; the end is an orderly one.
+
+    Twice: the packaged model is slow enough to be still at work when the process ends.
+    """
+    for engine in (model, "cpu"):
+        ended = run(clip, "--engine", engine, "-o", tmp_path / "out.mp4", "--json", program=LIMITED, limit=1000)
+        assert ended.returncode == 7, ended.stderr
+        assert "it reached the largest size allowed" in ended.stderr.splitlines()[-1]
+        assert json.loads(ended.stdout)["outputs"] == {}
+        assert not (tmp_path / "out.mp4").exists()
 
 
 def test_a_full_disk_leaves_whole_lines(clip: Path, model: Path, tmp_path: Path) -> None:
@@ -405,18 +408,3 @@ def test_a_decoder_error_midway_keeps_what_was_before(clip: Path, model: Path, t
     assert (summary["frames_in"], summary["frames_out"], summary["ended_by"]) == (35, 35, "error")
     assert summary["error"] in last
     assert frames_in(output) == len(records_in(results)) - 1 == 35
-
-
-def test_ctrl_c_is_heard_while_an_address_does_not_answer(tmp_path: Path) -> None:
-    """It ends at once, not when the wait is over, and leaves nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"http://127.0.0.1:{server.getsockname()[1]}/video.ts"
-        command = [sys.executable, "-m", "rt_seg", "stream", address, "-o", str(tmp_path / "out.mp4")]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            connection, _ = server.accept()
-            with connection:
-                process.send_signal(2)
-                stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == -2  # by the signal itself, which shells show as 130; not 3, for the wait that was over
-    assert (stdout, stderr) == ("", "")
-    assert list(tmp_path.iterdir()) == []
