@@ -7,11 +7,12 @@ The first line is the header:
 | `kind` | `"header"` |
 | `schema_version` | 1 |
 | `rt_seg_version` | version of rt-seg that wrote it |
-| `source` | `name`, `kind`, `width`, `height`, `fps`, `time_base` (`"1/90000"`), `start_seconds`, `pixel_aspect` (`"1"`) |
+| `source` | `name`, `kind`, `width`, `height`, `fps`, `time_base` (`"1/90000"`), `start_seconds`, `pixel_aspect` |
 | `model` | the model spec, all its fields |
 | `engine` | `backend`, `device`, `precision`, `parallel_calls`, `notes`, `model_path` |
 
-`time_base` is the unit of the source's timestamps in seconds, `pixel_aspect` the width of a pixel over its height.
+`time_base` is the unit of the source's timestamps in seconds, `pixel_aspect` the width of a pixel over its height, such
+as `"16/15"`.
 
 Then one line a frame, in order:
 

@@ -20,6 +20,9 @@ from .mp4 import read_layout
 _MAX_PLAUSIBLE_FPS = 1000
 _DEFAULT_FRAME_SECONDS = 1 / 25
 _MAX_PLAUSIBLE_ASPECT = 8  # the widest in use is 32:11: 352x576 shown as 16:9
+BT709 = 1
+_PRIMARIES = frozenset({1, *range(4, 13), 22})  # the rest is unspecified or reserved
+_TRANSFERS = frozenset({1, *range(4, 19)})
 # FFmpeg would draw a text file as a terminal's screen
 _NOT_VIDEO_FORMATS = frozenset({"tty"})
 
@@ -132,6 +135,13 @@ def pixel_aspect(stream: VideoStream, *, transposed: bool) -> Fraction:
     if aspect is None or not 1 / _MAX_PLAUSIBLE_ASPECT <= aspect <= _MAX_PLAUSIBLE_ASPECT:
         return Fraction(1)
     return 1 / aspect if transposed else aspect
+
+
+def colour_tags(stream: VideoStream) -> tuple[int, int]:
+    """Primaries and transfer characteristics, code points of ITU-T H.273; BT.709's where they are not said."""
+    context = stream.codec_context
+    tags = context.color_primaries, context.color_trc
+    return tags[0] if tags[0] in _PRIMARIES else BT709, tags[1] if tags[1] in _TRANSFERS else BT709
 
 
 def frame_seconds(stream: VideoStream) -> float:

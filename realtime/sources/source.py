@@ -26,6 +26,8 @@ class SourceInfo:
         start_seconds: Stream time at which delivery begins (``--start``).
         pixel_aspect: Width of a pixel of the upright picture over its height, as a screen should show it (sample aspect
             ratio): 1 unless the source says otherwise. Everything in rt-seg counts pixels as they are.
+        primaries: Which red, green and blue its pictures mean, as a code point of ITU-T H.273, table 2.
+        transfer: How their levels relate to light, table 3. Neither is converted: a recording says the same.
     """
 
     name: str
@@ -39,6 +41,8 @@ class SourceInfo:
     path: Path | None = None
     start_seconds: float = 0.0
     pixel_aspect: Fraction = Fraction(1)
+    primaries: int = 1
+    transfer: int = 1
 
 
 class Source(Protocol):

@@ -13,6 +13,7 @@ from rt_seg.errors import SourceError, SourceInterrupted
 from rt_seg.realtime.frame import Frame
 
 from .container import (
+    colour_tags,
     estimated_frames,
     frame_seconds,
     mean_rate,
@@ -202,6 +203,7 @@ class VideoSource:
     def _describe(self, first: av.VideoFrame) -> SourceInfo:
         rate = mean_rate(self._stream)
         fps = float(rate) if rate else None
+        primaries, transfer = colour_tags(self._stream)
         width, height = upright_size(first)
         return SourceInfo(
             name=self._name,
@@ -215,6 +217,8 @@ class VideoSource:
             path=self._path,
             start_seconds=self._selection.start,
             pixel_aspect=pixel_aspect(self._stream, transposed=orientation(first)[0]),
+            primaries=primaries,
+            transfer=transfer,
         )
 
 

@@ -181,6 +181,25 @@ def check_that_every_player_shows_it(path: Path, proportions: Fraction) -> None:
         assert (video.codec_context.sample_aspect_ratio or 1) == proportions
 
 
+@pytest.mark.parametrize(("source", "recorded"), [((9, 14), (9, 14)), ((5, 6), (5, 6)), ((2, 2), (1, 1))])
+def test_what_the_colours_mean_is_said_again(
+    source: tuple[int, int],
+    recorded: tuple[int, int],
+    stream: Callable[..., Streamed],
+    write_clip: WriteClip,
+    tmp_path: Path,
+) -> None:
+    """Primaries and transfer (BT.2020 of a 4K tower, BT.470 of a PAL one) are kept; BT.709 where none are named."""
+
+    def setup(video: av.VideoStream) -> None:
+        video.codec_context.color_primaries, video.codec_context.color_trc = source
+
+    done = stream(write_clip(tmp_path / "tagged.mp4", frames=2, setup=setup))
+    with av.open(str(done.recording)) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.color_primaries, context.color_trc) == recorded
+
+
 @pytest.mark.parametrize("name", [name for name in KINDS if name.startswith("interlaced")])
 def test_the_interlaced_kinds_are_interlaced(name: str, write_clip: WriteClip, tmp_path: Path) -> None:
     """What stands for interlaced video above is coded in fields."""
