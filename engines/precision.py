@@ -60,8 +60,8 @@ def _fastest(model: ModelFile, cpu: Cpu) -> Choice:
         except RtSegError as exc:
             left_out.append(str(exc).partition("; ")[0])  # the advice after it is for those who asked
         else:
-            reason = f"{precision}: the fastest that this CPU computes natively and that passed its accuracy gate"
-            return Choice(choice.model, precision, f"{reason} (mDice lower by {drop:.4f})")
+            reason = f"{precision}: the fastest that this CPU computes natively and that passed its gate"
+            return Choice(choice.model, precision, f"{reason} (mDice {0 - drop:+.4f})")
     return Choice(model, "f32", "f32; " + "; ".join(left_out))
 
 

@@ -52,6 +52,17 @@ def parse_roi(text: str) -> Roi:
     return Box(x, y, width, height)
 
 
+def check_roi(roi: Roi, width: int, height: int) -> None:
+    """Refuse a box that is not inside a frame of that size.
+
+    Raises:
+        InputError: It is not.
+    """
+    if isinstance(roi, Box) and roi.clipped_to(width, height) != roi:
+        box = f"{roi.x},{roi.y},{roi.width},{roi.height}"
+        raise InputError(f"roi {box} is not inside the frame of {width}x{height}; give a box that is, or auto")
+
+
 class FieldOfView:
     """Finds the field of view: the box of the largest lit region, text and small pictures beside it left out.
 

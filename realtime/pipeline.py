@@ -28,6 +28,7 @@ from .sources.source import Source
 from .statistics import Statistics
 
 GRACE_SECONDS = 1.0
+_LEAVE_SECONDS = 5.0
 _SINK_CAPACITY = 4
 
 
@@ -134,6 +135,11 @@ class Pipeline:
     ) -> None:
         self.stop()
         self.wait()
+        if self._abandoned_at is None:
+            # after an error inference may still be at work: a thread that comes back from OpenVINO or FFmpeg while
+            # Python ends aborts the process
+            for thread in (self._capture_thread, *self._worker_threads):
+                thread.join(_LEAVE_SECONDS)
 
     @property
     def frames_out(self) -> int:

@@ -12,7 +12,7 @@ from rt_seg.engines.engine import EngineInfo
 from rt_seg.engines.load import PrecisionChoice, load_engine
 
 from .channel import Channel, ChannelClosed, Policy
-from .field_of_view import parse_roi
+from .field_of_view import check_roi, parse_roi
 from .frame import Rendered
 from .hud import Hud
 from .overlay import Overlay
@@ -21,6 +21,7 @@ from .preprocess import Preprocess
 from .render import Render
 from .segment import Segment
 from .signals import ending_signals
+from .sinks.files import check_distinct
 from .sinks.masks import MasksSink
 from .sinks.results import ResultsSink, results_header
 from .sinks.sink import Sink
@@ -121,12 +122,14 @@ def run_stream(settings: StreamSettings, observer: Observer) -> Summary:
     with ExitStack() as stack:
         source = open_source(settings.source, start=settings.start, duration=settings.duration, limit=settings.limit)
         stack.callback(source.close)
-        # before the engine, which takes longest: what cannot be written is said at once
+        # before the engine, which takes longest: what cannot be used or written is said at once
+        check_roi(roi, source.info.width, source.info.height)
         sinks = _picture_sinks(settings, source.info)
         engine = stack.enter_context(load_engine(settings.engine, precision=settings.precision))
         if settings.results is not None:
-            sinks.append(ResultsSink(settings.results, results_header(source.info, engine.spec, engine.info)))
-        screen = _open_screen(settings, observer)
+            header = results_header(source.info, engine.spec, engine.info)
+            sinks.append(ResultsSink(settings.results, header, source.info.path))
+        screen = _open_screen(settings, source.info, observer)
         if screen is not None:
             stack.enter_context(screen)
             sinks.insert(0, screen)
@@ -152,6 +155,7 @@ def run_stream(settings: StreamSettings, observer: Observer) -> Summary:
 
 
 def _picture_sinks(settings: StreamSettings, info: SourceInfo) -> list[Sink]:
+    check_distinct(settings.output, settings.results, settings.masks)
     sinks: list[Sink] = []
     if settings.output is not None:
         sinks.append(VideoSink(settings.output, info))
@@ -160,13 +164,13 @@ def _picture_sinks(settings: StreamSettings, info: SourceInfo) -> list[Sink]:
     return sinks
 
 
-def _open_screen(settings: StreamSettings, observer: Observer) -> _Screen | None:
+def _open_screen(settings: StreamSettings, info: SourceInfo, observer: Observer) -> _Screen | None:
     writes = any((settings.output, settings.results, settings.masks))
     if settings.show is False or (settings.show is None and writes):
         return None
     reason = Window.unavailable()
     if reason is None:
-        return _Screen(Window("rt-seg"))
+        return _Screen(Window("rt-seg", info.pixel_aspect))
     if settings.show:
         observer.note(f"no window: {reason}")
     return None

@@ -1,6 +1,19 @@
-"""`python -m rt_seg` is `rt-seg`."""
+"""`rt-seg` as a program, and `python -m rt_seg`, which is the same."""
 
-from rt_seg.cli import app
+import signal
+
+
+def main() -> None:
+    """Run the command line. Ctrl-C while it is being loaded ends the process at once, without a traceback."""
+    python_s_own = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not ignored, as by nohup
+    if python_s_own:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from rt_seg.cli import app
+
+    if python_s_own:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    app(prog_name="rt-seg")
+
 
 if __name__ == "__main__":
-    app(prog_name="rt-seg")
+    main()

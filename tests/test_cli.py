@@ -1,6 +1,7 @@
 """The command line itself: help, version, errors and what it imports."""
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,6 +82,28 @@ def test_error_is_one_line_and_its_exit_code(tmp_path: Path) -> None:
     assert ended.stderr.count("\n") == 1
     assert "missing.mp4" in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+_INTERRUPTED = """
+import importlib.abc, os, signal, sys
+
+class Interrupting(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from rt_seg.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_while_it_is_loaded_shows_no_traceback(tmp_path: Path) -> None:
+    """Before there is anything to finish, it ends by the signal itself, which shells show as 130."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -38,13 +38,15 @@ class AudioReader:
         if origin_seconds > 0:
             with contextlib.suppress(FFmpegError):  # then it is read from its beginning
                 container.seek(max(int((self._origin - _SEEK_MARGIN) * av.time_base), 0))
+        # a frame's header; MPEG-PS may end with what its parser made of a byte too many. An empty packet ends demuxing.
+        self._least = 4 if stream.codec_context.codec.canonical_name in {"mp2", "mp3"} else 1
         self._packets = self._read(container)
         self._held: Packet[AudioStream] | None = None
 
     def _read(self, container: InputContainer) -> "Iterator[Packet[AudioStream]]":
         due: int | None = None
         for packet in container.demux(self.stream):
-            if packet.size == 0:  # the dummy that ends demuxing
+            if packet.size < self._least:
                 continue
             if packet.pts is None:
                 packet.pts = packet.dts

@@ -43,6 +43,18 @@ def check_output_folder(path: Path, source: Path | None = None) -> None:
     _check_writable(path)
 
 
+def check_distinct(*paths: Path | None) -> None:
+    """Refuse one path for two outputs: each would replace the other.
+
+    Raises:
+        OutputError: With what to do instead.
+    """
+    outputs = [path.resolve() for path in paths if path is not None]
+    for path in outputs:
+        if outputs.count(path) > 1:
+            raise OutputError(f"{path}: is given for two outputs; give each a name of its own")
+
+
 def _same(path: Path, other: Path) -> bool:
     """Whether both are one file, also through links."""
     return path.exists() and other.exists() and path.samefile(other)

@@ -7,14 +7,12 @@ import numpy.typing as npt
 
 UInt8Array = npt.NDArray[np.uint8]
 
-# Code points of ITU-T H.273 for what `I420Converter` makes: a player needs them to show the right colours.
+# Code points of ITU-T H.273 for what `I420Converter` makes: a player needs them, and the source's for the rest.
 # cv2 converts by BT.601 in limited range, whatever the size, so that is what the file says. BT.709 was measured
 # at 1080p and costs more for the same error: swscale 6.7 ms (2 levels) or 4.1 ms (4 levels), cv2 with corrected
 # planes 3.8 ms (3 levels), against 1.7 ms (2 levels) here.
 MATRIX_BT601 = 6
 RANGE_LIMITED = 1
-PRIMARIES_BT709 = 1
-TRANSFER_BT709 = 1
 
 
 class I420Converter:

@@ -7,9 +7,12 @@ The first line is the header:
 | `kind` | `"header"` |
 | `schema_version` | 1 |
 | `rt_seg_version` | version of rt-seg that wrote it |
-| `source` | `name`, `kind`, `width`, `height`, `fps`, `time_base` (such as `"1/90000"`), `start_seconds` |
+| `source` | `name`, `kind`, `width`, `height`, `fps`, `time_base` (`"1/90000"`), `start_seconds`, `pixel_aspect` |
 | `model` | the model spec, all its fields |
 | `engine` | `backend`, `device`, `precision`, `parallel_calls`, `notes`, `model_path` |
+
+`time_base` is the unit of the source's timestamps in seconds, `pixel_aspect` the width of a pixel over its height, such
+as `"16/15"`.
 
 Then one line a frame, in order:
 
@@ -57,6 +60,7 @@ def results_header(info: SourceInfo, spec: ModelSpec, engine: EngineInfo) -> dic
             "fps": info.fps,
             "time_base": None if info.time_base is None else str(info.time_base),
             "start_seconds": info.start_seconds,
+            "pixel_aspect": str(info.pixel_aspect),
         },
         "model": json.loads(spec.to_json()),
         "engine": asdict(engine),
@@ -69,13 +73,14 @@ class ResultsSink:
     Args:
         path: The ``.jsonl`` to write; an existing one is replaced when the first frame comes.
         header: What `results_header` made.
+        source: The input file, which must not be overwritten (it may have a second name).
 
     Raises:
-        OutputError: The path cannot be written or does not end in ``.jsonl``.
+        OutputError: The path cannot be written, is the input, or does not end in ``.jsonl``.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
-        check_output_file(path, ".jsonl")
+    def __init__(self, path: Path, header: dict[str, Any], source: Path | None = None) -> None:
+        check_output_file(path, ".jsonl", source)
         self._path = path
         self._header = header
         self._file = OutputFile(path)

@@ -29,7 +29,7 @@ from rt_seg.realtime.sources.source import SourceInfo
 
 from .audio import AudioTrack
 from .files import OutputFile, check_output_file
-from .picture import MATRIX_BT601, PRIMARIES_BT709, RANGE_LIMITED, TRANSFER_BT709, I420Converter
+from .picture import MATRIX_BT601, RANGE_LIMITED, I420Converter
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -55,7 +55,7 @@ class VideoSink:
 
     Args:
         path: The ``.mp4`` to write; an existing one is replaced when the first frame comes.
-        info: What is recorded: unit of time, sound, and the file that must not be overwritten.
+        info: What is recorded: unit of time, shape of a pixel, sound, and the file that must not be overwritten.
         crf: Quality of x264, lower is better and larger.
         threads: Threads of x264; each one more holds back one frame more.
 
@@ -142,8 +142,9 @@ class VideoSink:
         context = stream.codec_context
         context.width, context.height = self._converter.width, self._converter.height
         context.pix_fmt = "yuv420p"
+        context.sample_aspect_ratio = self._info.pixel_aspect
         context.colorspace, context.color_range = MATRIX_BT601, RANGE_LIMITED
-        context.color_primaries, context.color_trc = PRIMARIES_BT709, TRANSFER_BT709
+        context.color_primaries, context.color_trc = self._info.primaries, self._info.transfer
         context.gop_size, context.max_b_frames, context.thread_count = _NEVER, 0, self._threads
         return stream
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from typing import Self
 
 import cv2
@@ -23,12 +24,14 @@ class Window:
 
     Args:
         title: Name in its title bar.
+        pixel_aspect: Width of a pixel over its height: pictures are stretched to their right proportions.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, pixel_aspect: Fraction = Fraction(1)) -> None:
         # OpenCV's Qt brings no fonts and says so with every window
         os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         self._title = title
+        self._pixel_aspect = pixel_aspect
         self._shown = False
         self._ended = False
 
@@ -62,6 +65,7 @@ class Window:
         if self._ended or self._was_closed():  # imshow would open a closed window again
             self._ended = True
             return False
+        image = self._stretched(image)
         if not self._shown:
             cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
             cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
@@ -76,6 +80,14 @@ class Window:
             pressed = cv2.waitKey(1) & 0xFF in _END_KEYS
             self._ended = pressed or self._was_closed()
         return not self._ended
+
+    def _stretched(self, image: UInt8Array) -> UInt8Array:
+        """The picture as a screen should show it: the shorter side of its pixels is drawn out."""
+        if self._pixel_aspect == 1:
+            return image
+        across, down = max(self._pixel_aspect, Fraction(1)), max(1 / self._pixel_aspect, Fraction(1))
+        size = round(image.shape[1] * across), round(image.shape[0] * down)
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def _was_closed(self) -> bool:
         if not self._shown:

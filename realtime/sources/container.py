@@ -19,6 +19,10 @@ from .mp4 import read_layout
 
 _MAX_PLAUSIBLE_FPS = 1000
 _DEFAULT_FRAME_SECONDS = 1 / 25
+_MAX_PLAUSIBLE_ASPECT = 8  # the widest in use is 32:11: 352x576 shown as 16:9
+BT709 = 1
+_PRIMARIES = frozenset({1, *range(4, 13), 22})  # the rest is unspecified or reserved
+_TRANSFERS = frozenset({1, *range(4, 19)})
 # FFmpeg would draw a text file as a terminal's screen
 _NOT_VIDEO_FORMATS = frozenset({"tty"})
 
@@ -68,14 +72,19 @@ def reason_of(error: BaseException | None) -> str:
 
 def _refusal(path: Path, error: Exception) -> str:
     layout = read_layout(path)
-    if layout.is_mp4 and not layout.has_index:
-        return (
-            f"{path}: its index (the moov box) is missing: the file was cut off or its recording was not finished; "
-            "copy it again from the recorder"
-        )
+    if layout.lost_index:
+        return missing_index(path)
     if isinstance(error, FFmpegEOFError) or layout.ends_within_fragment_index:
         return f"{path}: it ends before the first picture; copy it again from the recorder"
     return f"{path}: not a video that can be read ({reason_of(error)}); give a video file"
+
+
+def missing_index(path: Path) -> str:
+    """What to say of an MP4 without a whole ``moov`` in which nothing can be found."""
+    return (
+        f"{path}: its index (the moov box) is missing: the file was cut off or its recording was not finished; "
+        "copy it again from the recorder"
+    )
 
 
 def pick_video(container: InputContainer, name: str) -> VideoStream:
@@ -113,6 +122,26 @@ def mean_rate(stream: VideoStream) -> Fraction | None:
         if rate and 0 < rate <= _MAX_PLAUSIBLE_FPS:
             return rate
     return None
+
+
+def pixel_aspect(stream: VideoStream, *, transposed: bool) -> Fraction:
+    """Width of a pixel over its height, as the container says, else the codec; 1 where neither does or it is nonsense.
+
+    Args:
+        stream: Any video stream.
+        transposed: The picture is delivered turned by a quarter.
+    """
+    aspect = stream.sample_aspect_ratio
+    if aspect is None or not 1 / _MAX_PLAUSIBLE_ASPECT <= aspect <= _MAX_PLAUSIBLE_ASPECT:
+        return Fraction(1)
+    return 1 / aspect if transposed else aspect
+
+
+def colour_tags(stream: VideoStream) -> tuple[int, int]:
+    """Primaries and transfer characteristics, code points of ITU-T H.273; BT.709's where they are not said."""
+    context = stream.codec_context
+    tags = context.color_primaries, context.color_trc
+    return tags[0] if tags[0] in _PRIMARIES else BT709, tags[1] if tags[1] in _TRANSFERS else BT709
 
 
 def frame_seconds(stream: VideoStream) -> float:

@@ -99,6 +99,7 @@ class ImageSource:
             fps=float(fps),
             frame_count=len(chosen),
             time_base=1 / fps,
+            path=paths[0].parent,
             start_seconds=self._selection.start,
         )
         self._remaining: Iterator[tuple[int, tuple[float, Path]]] = enumerate(chosen)

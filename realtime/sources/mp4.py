@@ -23,6 +23,11 @@ class Mp4Layout:
     is_fragmented: bool
     ends_within_fragment_index: bool
 
+    @property
+    def lost_index(self) -> bool:
+        """Whether the ``moov`` is missing or cut off: FFmpeg makes do with what is left of it, and says nothing."""
+        return self.is_mp4 and not self.has_index
+
 
 def read_layout(path: Path) -> Mp4Layout:
     """Walk the boxes of a file; reads a few bytes of each.

@@ -13,8 +13,17 @@ from av.error import ExitError, FFmpegError, HTTPUnauthorizedError, InvalidDataE
 from rt_seg.errors import SourceError, SourceInterrupted
 from rt_seg.realtime.frame import Frame
 
-from .container import frame_seconds, mean_rate, pick_video, reason_of, start_ticks, time_base
-from .pixels import BgrConverter, upright_size
+from .container import (
+    colour_tags,
+    frame_seconds,
+    mean_rate,
+    pick_video,
+    pixel_aspect,
+    reason_of,
+    start_ticks,
+    time_base,
+)
+from .pixels import BgrConverter, orientation, upright_size
 from .selection import Selection
 from .source import SourceInfo
 from .timeline import Timeline
@@ -149,6 +158,7 @@ class NetworkSource:
             raise SourceError(f"{self._name}: it ended before the first picture; check the sender")
         rate = mean_rate(self._stream)
         fps = float(rate) if rate else None
+        primaries, transfer = colour_tags(self._stream)
         width, height = upright_size(self._first)
         self.info = SourceInfo(
             name=self._name,
@@ -159,6 +169,9 @@ class NetworkSource:
             fps=fps,
             frame_count=self._selection.expected_frames(None, fps),
             time_base=base,
+            pixel_aspect=pixel_aspect(self._stream, transposed=orientation(self._first)[0]),
+            primaries=primaries,
+            transfer=transfer,
         )
 
     def _decode(self) -> Generator[av.VideoFrame]:

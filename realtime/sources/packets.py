@@ -92,7 +92,8 @@ class VideoPackets:
         if "mp4" in self._formats:
             index = self._stream.index_entries
             unread = len(index) > 0 and (self._last_dts is None or index[-1].timestamp > self._last_dts)
-            return unread or read_layout(self._path).ends_within_fragment_index
+            layout = read_layout(self._path)
+            return unread or layout.ends_within_fragment_index or layout.lost_index
         promised = self._promised_end()
         tolerance = max(_TOLERANCE_FRAMES * frame_seconds(self._stream), _TOLERANCE_SECONDS)
         return promised is not None and promised - self._end > tolerance

@@ -22,8 +22,12 @@ class SourceInfo:
         fps: Mean frames a second.
         frame_count: How many frames will come (after start, duration and limit); an estimate, for the progress bar.
         time_base: Unit of the source's timestamps in seconds: `Frame.pts_seconds` are whole multiples of it.
-        path: The file, where it is one: audio is copied from it.
+        path: The file, which audio is copied from, or the folder of the images.
         start_seconds: Stream time at which delivery begins (``--start``).
+        pixel_aspect: Width of a pixel of the upright picture over its height, as a screen should show it (sample aspect
+            ratio): 1 unless the source says otherwise. Everything in rt-seg counts pixels as they are.
+        primaries: Which red, green and blue its pictures mean, as a code point of ITU-T H.273, table 2.
+        transfer: How their levels relate to light, table 3. Neither is converted: a recording says the same.
     """
 
     name: str
@@ -36,6 +40,9 @@ class SourceInfo:
     time_base: Fraction | None = None
     path: Path | None = None
     start_seconds: float = 0.0
+    pixel_aspect: Fraction = Fraction(1)
+    primaries: int = 1
+    transfer: int = 1
 
 
 class Source(Protocol):

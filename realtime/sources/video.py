@@ -13,17 +13,21 @@ from rt_seg.errors import SourceError, SourceInterrupted
 from rt_seg.realtime.frame import Frame
 
 from .container import (
+    colour_tags,
     estimated_frames,
     frame_seconds,
     mean_rate,
+    missing_index,
     open_container,
     pick_video,
+    pixel_aspect,
     reason_of,
     start_ticks,
     time_base,
 )
+from .mp4 import read_layout
 from .packets import BreakOff, VideoPackets, from_last_key
-from .pixels import BgrConverter, upright_size
+from .pixels import BgrConverter, orientation, upright_size
 from .selection import Selection
 from .source import SourceInfo
 from .timeline import Timeline
@@ -35,6 +39,10 @@ if TYPE_CHECKING:
 # Their index leads to the key frame before a time. Elsewhere FFmpeg's seeking may land behind it, and in MPEG-PS it
 # guesses the timestamps of what follows: there the packets are read from the beginning, and only the last ones decoded.
 _INDEXED_FORMATS = frozenset({"mp4", "matroska", "avi", "flv"})
+
+# They say when a picture is decoded, not when it is shown. What FFmpeg makes of that goes to and fro where pictures are
+# reordered; the time at which the decoder gives a picture away does not.
+_DTS_FORMATS = frozenset({"avi", "asf"})
 
 Picture = tuple[av.VideoFrame, float]  # as decoded, and its stream time in seconds
 
@@ -95,6 +103,11 @@ class VideoSource:
         self._pictures: Generator[Picture] = _nothing()
         try:
             self._stream = pick_video(self._container, self._name)
+        except SourceError as exc:
+            self._container.close()
+            if read_layout(self._path).lost_index:
+                raise SourceError(missing_index(self._path)) from exc
+            raise
         except BaseException:
             self._container.close()
             raise
@@ -103,6 +116,8 @@ class VideoSource:
     def _begin(self, *, skip_to: float = 0.0) -> None:
         """Set up decoding from the container's position, or from the last key frame up to a time after it."""
         self._pictures.close()
+        self._only_dts = self._container.format.name in _DTS_FORMATS
+        self._ahead: int | None = None  # ticks by which decoding is ahead of showing
         start = start_ticks(self._container, self._stream)
         self._timeline = Timeline(time_base(self._stream), start, frame_seconds(self._stream))
         packets = iter(VideoPackets(self._container, self._stream, self._path))
@@ -175,11 +190,20 @@ class VideoSource:
 
     def _place(self, pictures: list[av.VideoFrame]) -> Iterator[Picture]:
         for picture in pictures:
-            yield picture, self._timeline.place(picture.pts)
+            yield picture, self._timeline.place(self._timestamp(picture))
+
+    def _timestamp(self, picture: av.VideoFrame) -> int | None:
+        """When it is shown, in the stream's ticks, or None if nobody knows."""
+        if not self._only_dts:
+            return picture.pts
+        if self._ahead is None:
+            self._ahead = 0 if picture.dts is None or picture.pts is None else picture.dts - picture.pts
+        return None if picture.dts is None else picture.dts - self._ahead
 
     def _describe(self, first: av.VideoFrame) -> SourceInfo:
         rate = mean_rate(self._stream)
         fps = float(rate) if rate else None
+        primaries, transfer = colour_tags(self._stream)
         width, height = upright_size(first)
         return SourceInfo(
             name=self._name,
@@ -192,6 +216,9 @@ class VideoSource:
             time_base=time_base(self._stream),
             path=self._path,
             start_seconds=self._selection.start,
+            pixel_aspect=pixel_aspect(self._stream, transposed=orientation(first)[0]),
+            primaries=primaries,
+            transfer=transfer,
         )
 
 

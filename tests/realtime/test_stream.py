@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -175,88 +174,6 @@ def test_a_truncated_video_keeps_what_was_decoded(tiny_model_path: Path, tmp_pat
     assert summary["ended_by"] == "error"
 
 
-def _no_file(_folder: Path) -> list[object]:
-    return ["missing.mp4"]
-
-
-def _empty_folder(folder: Path) -> list[object]:
-    (folder / "empty").mkdir()
-    return [folder / "empty"]
-
-
-def _text_file(folder: Path) -> list[object]:
-    (folder / "text.mp4").write_text("not a video")
-    return [folder / "text.mp4"]
-
-
-def _absent_camera(_folder: Path) -> list[object]:
-    return ["99"]
-
-
-def _refused_address(_folder: Path) -> list[object]:
-    return ["http://user:secret@127.0.0.1:1/video.ts"]
-
-
-def _foreign_model(folder: Path) -> list[object]:
-    (folder / "foreign.onnx").write_bytes(b"not a model")
-    return ["demo", "--engine", folder / "foreign.onnx"]
-
-
-def _engine_of_another_version(folder: Path) -> list[object]:
-    (folder / "gpu.engine").write_bytes(b"ftrt")
-    return ["demo", "--engine", folder / "gpu.engine"]
-
-
-def _output_in_missing_folder(folder: Path) -> list[object]:
-    return ["demo", "-o", folder / "absent" / "out.mp4"]
-
-
-def _output_is_input(folder: Path) -> list[object]:
-    clip = write_clip(folder / "clip.mp4", 2)
-    return [clip, "-o", clip]
-
-
-def _bad_roi(_folder: Path) -> list[object]:
-    return ["demo", "--roi", "1,2,3"]
-
-
-def _start_behind_the_end(_folder: Path) -> list[object]:
-    return ["demo", "--start", "9999"]
-
-
-@pytest.mark.parametrize(
-    ("make", "exit_code"),
-    [
-        (_no_file, 3),
-        (_empty_folder, 3),
-        (_text_file, 3),
-        (_absent_camera, 3),
-        (_refused_address, 3),
-        (_start_behind_the_end, 3),
-        (_foreign_model, 5),
-        (_engine_of_another_version, 5),
-        (_output_in_missing_folder, 7),
-        (_output_is_input, 7),
-        (_bad_roi, 2),
-    ],
-)
-def test_bad_input_is_one_line_and_leaves_nothing(
-    make: Callable[[Path], list[object]], exit_code: int, tmp_path: Path
-) -> None:
-    """What cannot be used is refused with one line and its exit code; no file is left, no secret is shown."""
-    arguments = make(tmp_path)
-    before = {path: path.stat().st_size for path in tmp_path.rglob("*")}
-    extra = [] if "-o" in arguments else ["-o", tmp_path / "out.mp4"]
-    run = rt_seg(*arguments, *extra, "--results", tmp_path / "out.jsonl")
-    assert run.exit_code == exit_code, run.output
-    assert run.stdout == ""
-    assert "Traceback" not in run.stderr
-    assert "secret" not in run.stderr
-    assert len(run.stderr.strip().splitlines()) == 1
-    assert run.stderr.startswith("rt-seg: ")
-    assert {path: path.stat().st_size for path in tmp_path.rglob("*")} == before
-
-
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_it_like_the_end_of_the_video(
     number: signal.Signals, exit_code: int, clip: Path, tiny_model_path: Path, tmp_path: Path
@@ -280,6 +197,26 @@ def test_a_signal_ends_it_like_the_end_of_the_video(
     assert 50 <= summary["frames_out"] < 20_000
     assert len(video_times(output)) == len(lines_of(results)) - 1 == summary["frames_out"]
     assert summary["frames_in"] == summary["frames_out"]
+
+
+def test_a_kill_loses_about_a_second(clip: Path, tiny_model_path: Path, tmp_path: Path) -> None:
+    """After SIGKILL midway the recording plays up to the last second before it, and the results hold whole lines."""
+    long_clip = loop_clip(clip, tmp_path / "long.mp4", 20_000)
+    output, results = tmp_path / "out.mp4", tmp_path / "out.jsonl"
+    command = [sys.executable, "-m", "rt_seg", "stream", str(long_clip), "--engine", str(tiny_model_path)]
+    command += ["-o", str(output), "--results", str(results)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        written = threading.Event()
+        watcher = threading.Thread(target=_wait_for_lines, args=(results, 100, process, written))
+        watcher.start()
+        assert written.wait(60)
+        process.kill()
+        process.communicate(timeout=30)
+        watcher.join()
+    segmented = len(lines_of(results)) - 1
+    times = video_times(output)
+    assert times == pytest.approx([float(index / FPS) for index in range(len(times))], abs=1e-9)
+    assert len(times) >= segmented - 30 - 10  # a second, and what the two outputs and the encoder were apart
 
 
 def _wait_for_lines(path: Path, count: int, process: "subprocess.Popen[str]", written: threading.Event) -> None:

@@ -183,6 +183,28 @@ def test_broken_sound_never_fails_the_recording(
     assert probe.video_times(recording.path) == probe.video_times(source)
 
 
+def test_scraps_of_sound_are_left_out(
+    tmp_path: Path, make_clip: Callable[..., Path], record: Callable[..., Any], probe: Any
+) -> None:
+    """A packet shorter than a header, as at the end of many an MPEG-PS file, would be an error in the recording."""
+    whole = make_clip(tmp_path / "whole.mkv", TICKS, BASE, audio=["mp2"], audio_seconds=2.0)
+    source = tmp_path / "scrap.mkv"
+    with av.open(str(whole)) as old, av.open(str(source), "w") as new:
+        streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                new.mux(packet)
+        scrap = av.Packet(b"\0")
+        scrap.pts = scrap.dts = 2500
+        scrap.time_base, scrap.stream = Fraction(1, 1000), streams[1]
+        new.mux(scrap)
+    assert len(probe.audio_packets(source)[-1][1]) == 1
+    recording = record(source)
+    assert [data for _, data in probe.audio_packets(recording.path)] == [data for _, data in probe.audio_packets(whole)]
+    assert len(_samples(recording.path)) > 90_000
+
+
 def test_undecodable_sound_is_reported(
     tmp_path: Path, make_clip: Callable[..., Path], record: Callable[..., Any], probe: Any
 ) -> None:

@@ -48,6 +48,18 @@ for attempt in range(10):
 print("ended" if ended else "open")
 window.close()
 """
+SIZE = """
+import sys
+from fractions import Fraction
+import cv2
+import numpy as np
+from rt_seg.realtime.sinks.window import Window
+
+with Window("rt-seg test", Fraction(sys.argv[1])) as window:
+    assert window.show(np.zeros((270, 360, 3), np.uint8))
+    cv2.waitKey(50)
+    print(*cv2.getWindowImageRect("rt-seg test")[2:])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +126,12 @@ def test_keys(key: str, result: str, display: str) -> None:
     done = _run(SHOW + KEY, display, key)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == result
+
+
+@pytest.mark.parametrize(("pixel_aspect", "proportions"), [("1", 4 / 3), ("4/3", 16 / 9), ("3/4", 1.0)])
+def test_pixels_that_are_not_square_are_drawn_out(pixel_aspect: str, proportions: float, display: str) -> None:
+    """An anamorphic picture is shown in its right proportions, whatever size the window gets."""
+    done = _run(SIZE, display, pixel_aspect)
+    assert done.returncode == 0, done.stderr
+    width, height = map(int, done.stdout.split())
+    assert width / height == pytest.approx(proportions, rel=0.02)

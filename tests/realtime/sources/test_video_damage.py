@@ -224,6 +224,31 @@ def test_an_mp4_without_its_index_is_refused(write_clip: WriteClip, open_files: 
     assert open_files() == before
 
 
+def test_an_mp4_cut_within_its_index_gives_what_is_found_and_says_so(
+    write_clip: WriteClip, read_number: ReadNumber, open_files: OpenFiles, tmp_path: Path
+) -> None:
+    """Wherever the cut is: either all frames, then that the file is cut off, or a line that says it has no index."""
+    path = write_clip(tmp_path / "clip.mp4", frames=FRAMES)
+    whole, before = path.read_bytes(), open_files()
+    index = len(whole) - whole.rindex(b"moov")
+    found: list[int] = []
+    refusals: list[str] = []
+    for missing in (1, 60, *range(100, index, 40)):
+        path.write_bytes(whole[:-missing])
+        try:
+            frames, message = read_to_the_break(path)
+        except SourceError as exc:
+            refusals.append(str(exc))
+        else:
+            assert [read_number(frame.image) for frame in frames] == list(range(FRAMES))
+            assert "the file is cut off or damaged there" in message
+            found.append(missing)
+    assert {1, 60} <= set(found)
+    assert refusals
+    assert all(re.search(r"its index .* is missing|breaks off at 0\.00 s", refusal) for refusal in refusals)
+    assert open_files() == before
+
+
 @pytest.mark.parametrize("bytes_of_fragment", [3, 12, 60, 150])
 def test_a_recording_cut_within_a_fragments_index_plays_up_to_it(
     bytes_of_fragment: int, write_clip: WriteClip, read_number: ReadNumber, tmp_path: Path

@@ -99,6 +99,24 @@ def test_variable_rate_keeps_its_timestamps(write_clip: WriteClip, tmp_path: Pat
     assert [frame.pts_seconds for frame in frames_of(path)] == [tick / 1000 for tick in pts]
 
 
+@pytest.mark.parametrize("selection", [{}, {"start": 0.75}], ids=["whole", "part"])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+@pytest.mark.parametrize("suffix", ["avi", "asf"])
+def test_containers_without_presentation_times_keep_the_pace(
+    suffix: str, codec: str, selection: dict[str, float], write_clip: WriteClip, read_number: ReadNumber, tmp_path: Path
+) -> None:
+    """AVI says when a picture is decoded, not when it is shown: reordered pictures come in order, one a tick."""
+    path = write_clip(tmp_path / f"clip.{suffix}", frames=30, codec=codec, options={"bf": "2", "g": "10"})
+    frames = frames_of(path, **selection)
+    numbers = [read_number(frame.image) for frame in frames]
+    assert numbers == list(range(30 - len(frames), 30))
+    assert len(frames) == 30 or selection
+    # FFmpeg adds the frame by which decoding is ahead
+    ahead = frames[0].pts_seconds - numbers[0] / 25
+    assert ahead == pytest.approx(0, abs=0.041)
+    assert [frame.pts_seconds - ahead for frame in frames] == pytest.approx([n / 25 for n in numbers], abs=2e-3)
+
+
 @pytest.mark.parametrize("name", ["late.ts", "late.mkv"])
 def test_time_counts_from_the_containers_start(name: str, write_clip: WriteClip, tmp_path: Path) -> None:
     """A first timestamp of ten seconds is stream time 0."""

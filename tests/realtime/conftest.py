@@ -53,9 +53,17 @@ def read_number() -> ReadNumber:
     return read
 
 
+def _add_sound(container: OutputContainer, audio: bool | str) -> Any:
+    codec = "aac" if audio is True else audio
+    # FFmpeg calls its Vorbis encoder experimental
+    return container.add_stream(codec, rate=48_000, options={"strict": "experimental"}) if codec else None
+
+
 def _write_sound(container: OutputContainer, stream: Any, seconds: float) -> None:
-    samples = np.zeros((2, int(seconds * 48_000)), np.float32)
-    frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+    """A tone that rises, so that each moment sounds different."""
+    time = np.arange(int(seconds * 48_000)) / 48_000
+    wave = 0.25 * np.sin(2 * np.pi * (300 * time + 200 * time**2)).astype(np.float32)
+    frame = av.AudioFrame.from_ndarray(np.stack([wave, wave]), format="fltp", layout="stereo")
     frame.sample_rate = 48_000
     frame.pts = 0
     frame.time_base = Fraction(1, 48_000)
@@ -70,7 +78,8 @@ def write_clip() -> WriteClip:
     ``write_clip(path, **kind) -> path``, with the keywords of the function below, none of them needed.
 
     `pictures` replaces the numbered pictures (arrays, or frames in the codec's format); `first` is the number of the
-    first one; `pts` are ticks of `time_base`; `setup` is called with the stream before, `edit` with each frame.
+    first one; `pts` are ticks of `time_base`; `audio` is a codec, or True for AAC; `setup` is called with the stream
+    before, `edit` with each frame.
     """
 
     def write(
@@ -86,7 +95,7 @@ def write_clip() -> WriteClip:
         time_base: Fraction | None = None,
         first: int = 0,
         pictures: Iterable[UInt8Array | av.VideoFrame] | None = None,
-        audio: bool = False,
+        audio: bool | str = False,
         options: dict[str, str] | None = None,
         container_options: dict[str, str] | None = None,
         setup: Callable[[av.VideoStream], None] | None = None,
@@ -99,7 +108,7 @@ def write_clip() -> WriteClip:
                 stream.codec_context.time_base = time_base
             if setup is not None:
                 setup(stream)
-            sound = container.add_stream("aac", rate=48_000) if audio else None
+            sound = _add_sound(container, audio)
             container.start_encoding()
             images = pictures or (_numbered(first + number, width, height) for number in range(frames))
             for number, image in enumerate(images):
