@@ -126,7 +126,7 @@ def _clip(settings: Settings, folder: Path, frames: int) -> tuple[Path, tuple[in
 def _runs_table(ours: Sequence[StreamRun], plain: Sequence[dict[str, Any]]) -> Table:
     columns = (
         Column("fps", "frames/s", better="higher"),
-        Column("ratio", "times the plain loop", "x", "higher", 2),
+        Column("ratio", "times the plain loop", "", "higher", 2),
         Column("limit", "limit by the cores", "frames/s", digits=1),
         Column("share", "share of that limit", "%", "higher", 0),
         Column("cpu", "processor time a frame", "ms", "lower", 1),

@@ -24,6 +24,7 @@ from .compare import Comparison
 from .part import PARTS
 from .results import Measured, Report, Table
 
+_UNBOUNDED = 10_000  # columns: wider than any table
 _VERDICTS = {"better": "green", "worse": "red"}
 
 
@@ -120,8 +121,8 @@ class BenchmarkConsole:
     def _fitting(self, table: Table) -> RichTable:
         """With all intervals, or with those of the first figure alone where the terminal is too narrow for all."""
         whole = _rich_table(table)
-        fits = self._output.measure(whole).maximum <= self._output.width
-        return whole if fits else _rich_table(table, narrow=True)
+        wanted = self._output.measure(whole, options=self._output.options.update(width=_UNBOUNDED)).maximum
+        return whole if wanted <= self._output.width else _rich_table(table, narrow=True)
 
     def _say(self, line: str, style: str = "") -> None:
         self._output.print(Text(line, style=style), soft_wrap=True)

@@ -56,7 +56,7 @@ def draw_plots(report: Report) -> list[Plot]:
                 draw = _draw_on(_quality, tables["engines"])
                 plots.append(_plot("engine-quality", part, _QUALITY, draw))
         elif part.name == "stream":
-            plots.append(_plot("stream-stages", part, _STAGES, _draw_on(_stages, tables["stages"]), height=2.9))
+            plots.append(_plot("stream-stages", part, _STAGES, _draw_on(_stages, tables["stages"]), height=3.2))
         elif part.name == "scale":
             plots.append(_plot("scale", part, _SCALE, _draw_on(_scale, part.tables)))
         if part.timelines:
@@ -171,27 +171,29 @@ def _stages(figure: "Figure", table: Table) -> None:
         for number, row in enumerate(row for row in table.rows if row.group == group):
             figure_of = row.figure(mean)
             width = figure_of.value if isinstance(figure_of, Median) else 0.0
-            axes.barh(place, width, left=left, color=_colour(number), edgecolor=PAPER, height=0.5)
+            axes.barh(place, width, left=left, color=_colour(number), edgecolor=PAPER, height=0.44)
             left += width
         named = [row for row in table.rows if row.group == group]
         _name_segments(axes, place, named, mean)
         axes.annotate(f"{left:.1f} ms", (left, place), (6, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(groups)), list(groups))
-    axes.set_ylim(len(groups) - 0.4, -0.75)
+    axes.set_ylim(len(groups) - 0.45, -0.6)
     axes.set_xlabel("milliseconds a frame, mean")
     axes.margins(x=0.1)
     axes.grid(visible=False, axis="y")
 
 
 def _name_segments(axes: "Axes", place: int, rows: Sequence[Row], mean: Column) -> None:
-    """Name each stage: above its segment where that is wide, with a line to it and a step up where it is not."""
+    """Name the wide segments above them, and list all below the bar."""
     figures = [row.figure(mean) for row in rows]
     widths = [one.value if isinstance(one, Median) else 0.0 for one in figures]
-    total, left = sum(widths), 0.0
+    left = 0.0
     for row, width in zip(rows, widths, strict=True):
-        if width > 0.07 * total:
-            axes.annotate(row.name, (left + width / 2, place - 0.27), ha="center", va="bottom", fontsize=9)
+        if width > 0.08 * sum(widths):
+            axes.annotate(row.name, (left + width / 2, place - 0.24), ha="center", va="bottom", fontsize=9)
         left += width
+    listed = "   ".join(f"{row.name} {width:.1f}" for row, width in zip(rows, widths, strict=True))
+    axes.annotate(listed, (0, place + 0.24), (0, -3), textcoords="offset points", va="top", fontsize=9)
 
 
 # --- scale
