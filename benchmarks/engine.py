@@ -28,7 +28,7 @@ from rt_seg.engines.masks import dice, threshold_level
 from rt_seg.engines.model_file import int8_neighbour
 from rt_seg.engines.resize import resize_image
 from rt_seg.engines.samples import load_samples
-from rt_seg.errors import EngineError, ModelError, RtSegError
+from rt_seg.errors import EngineError, RtSegError
 from rt_seg.realtime.demo import demo_masks, demo_video
 from rt_seg.realtime.sources.open import open_source
 from rt_seg.realtime.statistics import Distribution
@@ -86,14 +86,8 @@ def cases(cores: int, *, quick: bool) -> list[Case]:
 
 
 def find_sides(settings: Settings) -> list[Side]:
-    """What could run; whether it does here turns out when it is loaded.
-
-    Raises:
-        ModelError: The model or the Keras file is not there.
-    """
+    """What could run; whether it does here turns out when it is loaded."""
     path = PACKAGED_MODEL if settings.engine in ("auto", "cpu") else Path(settings.engine)
-    if not path.is_file():
-        raise ModelError(f"{path}: there is no such engine; give a deployable .onnx, a built .engine, auto or cpu")
     if path.suffix != ".onnx":
         return [Side(path.name, "given", "auto", str(path), path.stat().st_size)]
     small = int8_neighbour(path) if int8_neighbour(path).is_file() else path
@@ -102,8 +96,6 @@ def find_sides(settings: Settings) -> list[Side]:
     kinds += [("ONNX Runtime", "f32"), ("ONNX Runtime", "int8")]
     sides = [_side(name, precision, files[precision]) for name, precision in kinds]
     if settings.keras is not None:
-        if not settings.keras.is_file():
-            raise ModelError(f"{settings.keras}: there is no such Keras file; give the .keras file the model came from")
         sides += [_side("Keras predict", "f32", settings.keras), _side("TensorFlow function", "f32", settings.keras)]
     return sides + ([_side("TensorRT", "fp16", path)] if count_gpus() else [])
 
@@ -163,9 +155,7 @@ def _pictures(data: list[str]) -> Iterator[tuple[UInt8Array, UInt8Array]]:
         source.close()
 
 
-def time_side(
-    kind: str, precision: str, model: str, plan: list[list[int]], seconds: list[float]
-) -> dict[str, Any]:
+def time_side(kind: str, precision: str, model: str, plan: list[list[int]], seconds: list[float]) -> dict[str, Any]:
     """Load an engine and call it in each case.
 
     Args:
@@ -271,12 +261,8 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
     """Measure the part; see the module.
 
     Raises:
-        ModelError: The model is not there.
-        DataError: A data folder is unusable.
         EngineError: Nothing runs here.
     """
-    if settings.data:
-        find_pairs(settings.data)  # a wrong folder is said before anything else takes time
     sides, plan = find_sides(settings), cases(usable_cores(), quick=settings.quick)
     found, notes, pictures = _judge(sides, settings, progress)
     rounds = Rounds(settings.seconds, settings.repeats, len(found), progress)
@@ -316,7 +302,11 @@ def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[l
         progress.update(0.0, f"{side.name}: masks")
         try:
             answer = call_fresh(
-                f"{__package__}.engine:judge_side", kind=side.kind, precision=side.precision, model=side.model, data=data
+                f"{__package__}.engine:judge_side",
+                kind=side.kind,
+                precision=side.precision,
+                model=side.model,
+                data=data,
             )
         except RtSegError as exc:
             notes.append(f"{side.name} not measured: {exc}")
@@ -329,7 +319,7 @@ def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[l
 
 
 def processes(side: Side, plan: Sequence[Case]) -> list[list[Case]]:
-    """Cases by process: TensorFlow's number of threads is set once in a process. Keras' `predict` is no thread's guest."""
+    """Cases by process: TensorFlow takes its number of threads once. Keras' `predict` is not thread-safe."""
     if side.kind not in ("Keras predict", "TensorFlow function"):
         return [list(plan)]
     mine = [case for case in plan if case.calls == 1 or side.kind != "Keras predict"]

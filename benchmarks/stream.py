@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from rt_seg.engines.cpu import usable_cores
-from rt_seg.errors import SourceError
-from rt_seg.realtime.sources.open import open_source
 
 from .clips import make_clip
 from .harness.arithmetic import Histogram
+from .harness.inputs import check_video
 from .harness.part import Progress, Rounds, Settings
 from .harness.process import call_fresh
 from .harness.results import Column, Headline, PartResult, Row, Table, percentile_columns
@@ -29,26 +28,6 @@ OURS, PLAIN = "rt-seg stream", "plain loop"
 _SIZE, _FRAMES = (1920, 1080), 100
 _QUICK_SIZE, _QUICK_FRAMES = (640, 360), 50
 _WARM_UP_FRAMES = 10
-
-
-def check_video(path: Path) -> tuple[int, int]:
-    """Refuse what is not a video file with a frame.
-
-    Returns:
-        Its width and height.
-
-    Raises:
-        SourceError: It is none.
-    """
-    source = open_source(str(path))
-    try:
-        if source.info.kind != "video":
-            raise SourceError(f"{path}: is no video file, which is what the benchmark runs on")
-        if next(iter(source), None) is None:
-            raise SourceError(f"{path}: holds no frame; give a video with some")
-        return source.info.width, source.info.height
-    finally:
-        source.close()
 
 
 def run_stream_fresh(source: Path, output: Path | None, engine: str, limit: int | None = None) -> StreamRun:
@@ -128,7 +107,7 @@ def _runs_table(ours: Sequence[StreamRun], plain: Sequence[dict[str, Any]]) -> T
         Column("fps", "frames/s", better="higher"),
         Column("ratio", "times the plain loop", "", "higher", 2),
         Column("limit", "limit by the cores", "frames/s", digits=1),
-        Column("share", "share of that limit", "%", "higher", 0),
+        Column("share", "share of that limit", "%", "higher"),
         Column("cpu", "processor time a frame", "ms", "lower", 1),
         Column("use", "use of all cores", "%", digits=0),
         Column("first", "start to first overlay", "s", "lower", 2),
@@ -173,7 +152,9 @@ def _stages_table(ours: Sequence[StreamRun], plain: Sequence[dict[str, Any]]) ->
     for step in STEPS:
         means = [1000 * loop["step_seconds"][step] / loop["frames"] for loop in plain]
         rows.append(Row(step, PLAIN, {"mean": means}))
-    return Table("stages", "A frame's time in each stage; how busy it was, how full the queue before it", columns, tuple(rows))
+    return Table(
+        "stages", "A frame's time in each stage; how busy it was, how full the queue before it", columns, tuple(rows)
+    )
 
 
 def _stage_row(ours: Sequence[StreamRun], stage: str) -> Row:

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-# what the command line imports, too: the time to the first frame is that of `rt-seg stream`
-import rt_seg.realtime.command  # noqa: F401  # see above
-import rt_seg.realtime.console  # noqa: F401  # see above
 from rt_seg.engines.engine import EngineInfo
 from rt_seg.engines.load import PrecisionChoice
+from rt_seg.realtime import command, console  # noqa: F401  # as `rt-seg stream` does: they count in its start
 from rt_seg.realtime.pipeline import Pipeline
 from rt_seg.realtime.sources.source import SourceInfo
 from rt_seg.realtime.stream import StreamSettings, run_stream

@@ -14,7 +14,7 @@ NOISY = 0.025
 """Coefficient of variation over repeats above which a figure is flagged."""
 
 LEAST_TO_COMPARE = 4
-"""Repeats a side below which nothing can be told from noise at 95 %: three against three differ by chance in 1 of 10."""
+"""Repeats a side below which nothing can be told from noise at 95 %: three against three part by chance in 1 of 10."""
 
 _RESAMPLES = 4000
 _SEED = 0  # the same values give the same interval
@@ -65,7 +65,7 @@ class Histogram:
 
 
 def rate(stamps_ns: Sequence[int]) -> float | None:
-    """Events a second from their stamps: n stamps enclose n-1 intervals. None below two, or without any time between."""
+    """Events a second from their stamps: n of them enclose n-1 intervals. None below two, or without time between."""
     elapsed = stamps_ns[-1] - stamps_ns[0] if stamps_ns else 0
     return (len(stamps_ns) - 1) * 1e9 / elapsed if elapsed > 0 else None
 
@@ -127,7 +127,7 @@ def variation(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How new compares with old: the ratio of the medians, with a 95 % interval; None where there are too few repeats."""
+    """How new compares with old: the ratio of the medians, and its 95 % interval; None for too few repeats."""
 
     value: float
     low: float | None

@@ -63,14 +63,14 @@ def comparison_headings() -> list[str]:
 def comparison_cells(comparison: Comparison) -> list[str]:
     """A line of the comparison."""
     column, ratio = comparison.column, comparison.ratio
-    interval = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.2f}{_DASH_BETWEEN}{ratio.high:.2f})"
+    interval = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.3f}{_DASH_BETWEEN}{ratio.high:.3f})"
     return [
         comparison.part,
         comparison.case,
         column.heading,
         _number(comparison.old, column),
         _number(comparison.new, column),
-        f"{ratio.value:.2f}{interval}",
+        f"{ratio.value:.3f}{interval}",
         comparison.verdict,
     ]
 
@@ -88,7 +88,7 @@ def background_line(measured: Measured) -> str:
 def machine_line(report: Report) -> str:
     """The machine in a line."""
     machine = report.machine
-    gpus = f", {machine['gpus']} NVIDIA GPU{'s' if machine['gpus'] > 1 else ''}" if machine["gpus"] else ", no NVIDIA GPU"
+    gpus = f", {machine['gpus'] or 'no'} NVIDIA GPU{'s' if machine['gpus'] > 1 else ''}"
     formats = " ".join(machine["instruction_sets"])
     cores = f"{machine['usable_cores']} usable core{'s' if machine['usable_cores'] > 1 else ''}"
     return f"{machine['cpu']}, {cores}, {formats or 'no AVX2'}{gpus}; {machine['system']}, Python {machine['python']}"

@@ -9,10 +9,13 @@ import typer
 
 from rt_seg.errors import RtSegError
 
+from .part import PARTS
+
 _WHAT = "What is measured"
 _HOW = "How long"
 _OUTPUT = "Output"
 
+_DEFAULT = [name for name, part in PARTS.items() if part.default]
 _SECONDS, _QUICK_SECONDS = 35.0, 5.0
 _REPEATS, _QUICK_REPEATS = 5, 3
 
@@ -21,7 +24,7 @@ def benchmark(
     part: Annotated[
         list[str] | None,
         typer.Option(
-            help="engine, stream, live, clinical or scale; may be repeated. By default engine, stream and live.",
+            help=f"One of {', '.join(PARTS)}; may be repeated. By default {', '.join(_DEFAULT)}.",
             rich_help_panel=_WHAT,
             show_default=False,
         ),
@@ -62,8 +65,8 @@ def benchmark(
         float | None,
         typer.Option(
             min=1.0,
-            help=f"Seconds that each part measures, about; by default {_SECONDS:.0f}, with --quick {_QUICK_SECONDS:.0f}. "
-            "More seconds are more repeats, and p99.",
+            help=f"Seconds that each part measures, about; by default {_SECONDS:.0f}, with --quick "
+            f"{_QUICK_SECONDS:.0f}. More seconds are more repeats, and p99.",
             rich_help_panel=_HOW,
             show_default=False,
         ),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from .arithmetic import LEAST_TO_COMPARE, Ratio, median, ratio
 from .results import Column, PartResult, Report, Row, Table
 
+_MACHINE = ("cpu", "usable_cores", "memory_mib", "gpus", "python")
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -52,7 +54,9 @@ def compare(new: Report, old: Report) -> tuple[list[Comparison], list[str]]:
         if part.name not in before:
             notes.append(f"{part.name}: not in the earlier run")
         elif part.setup != before[part.name].setup:
-            notes.append(f"{part.name}: measured on something else ({_setup_change(part, before[part.name])}), not compared")
+            notes.append(
+                f"{part.name}: measured on something else ({_setup_change(part, before[part.name])}), not compared"
+            )
         else:
             found += _compare_part(part, before[part.name])
     if any(one.ratio.low is None for one in found):
@@ -68,15 +72,11 @@ def _setup_change(new: PartResult, old: PartResult) -> str:
 
 
 def _differences(new: Report, old: Report) -> list[str]:
-    notes: list[str] = []
-    for key in ("cpu", "usable_cores", "memory_mib", "gpus", "python"):
-        if new.machine.get(key) != old.machine.get(key):
-            notes.append(f"another machine: {key} was {old.machine.get(key)}, is {new.machine.get(key)}")
-    changed = [name for name in {**old.versions, **new.versions} if old.versions.get(name) != new.versions.get(name)]
-    for name in changed:
-        notes.append(f"{name} was {old.versions.get(name, 'absent')}, is {new.versions.get(name, 'absent')}")
-    notes += [f"the earlier run: {line}" for line in old.warnings]
-    return notes
+    machines = {f"another machine: {key}": (old.machine.get(key), new.machine.get(key)) for key in _MACHINE}
+    names = {**old.versions, **new.versions}
+    packages = {name: (old.versions.get(name, "absent"), new.versions.get(name, "absent")) for name in names}
+    changed = [f"{name} was {was}, is {now}" for name, (was, now) in {**machines, **packages}.items() if was != now]
+    return [*changed, *(f"the earlier run: {line}" for line in old.warnings)]
 
 
 def _compare_part(new: PartResult, old: PartResult) -> Iterator[Comparison]:

@@ -13,6 +13,7 @@ from .results import Background, Column, Headline, Measured, PartResult, Report,
 
 SCHEMA = "rt-seg benchmark"
 SCHEMA_VERSION = 1
+_ADVICE = "give a file that rt-seg benchmark --json wrote"
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -44,11 +45,11 @@ def read_json(path: Path) -> Report:
     try:
         values = json.loads(path.read_bytes())
     except OSError as exc:
-        raise InputError(f"{path}: cannot be read ({exc.strerror}); give a file that rt-seg benchmark --json wrote") from exc
+        raise InputError(f"{path}: cannot be read ({exc.strerror}); {_ADVICE}") from exc
     except ValueError as exc:
-        raise InputError(f"{path}: is not JSON; give a file that rt-seg benchmark --json wrote") from exc
+        raise InputError(f"{path}: is not JSON; {_ADVICE}") from exc
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
-        raise InputError(f"{path}: is no benchmark; give a file that rt-seg benchmark --json wrote")
+        raise InputError(f"{path}: is no benchmark; {_ADVICE}")
     version = values.get("schema_version")
     if version != SCHEMA_VERSION:
         raise InputError(

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from rt_seg.errors import InputError
 
-from .results import PartResult
+if TYPE_CHECKING:
+    from .results import PartResult  # numpy comes with it, and the command line's help needs only the table
 
 
 class Progress(Protocol):
@@ -97,7 +98,7 @@ class Part:
     default: bool
     help: str
 
-    def measure(self, settings: Settings, progress: Progress) -> PartResult:
+    def measure(self, settings: Settings, progress: Progress) -> "PartResult":
         """Run it."""
         module, _, function = self.target.partition(":")
         run = cast("Callable[[Settings, Progress], PartResult]", getattr(import_module(module), function))

@@ -77,9 +77,7 @@ def _draw_on(draw: Callable[["Figure", Any], None], what: object) -> Callable[["
     return lambda figure: draw(figure, what)
 
 
-def _plot(
-    name: str, part: PartResult, caption: str, draw: Callable[["Figure"], None], *, height: float = 3.6
-) -> Plot:
+def _plot(name: str, part: PartResult, caption: str, draw: Callable[["Figure"], None], *, height: float = 3.6) -> Plot:
     from matplotlib import rc_context
 
     look = {
@@ -192,7 +190,7 @@ def _name_segments(axes: "Axes", place: int, rows: Sequence[Row], mean: Column) 
         if width > 0.08 * sum(widths):
             axes.annotate(row.name, (left + width / 2, place - 0.24), ha="center", va="bottom", fontsize=9)
         left += width
-    listed = "   ".join(f"{row.name} {width:.1f}" for row, width in zip(rows, widths, strict=True))
+    listed = ", ".join(f"{row.name} {width:.1f}" for row, width in zip(rows, widths, strict=True))
     axes.annotate(listed, (0, place + 0.24), (0, -3), textcoords="offset points", va="top", fontsize=9)
 
 
@@ -203,8 +201,9 @@ def _scale(figure: "Figure", tables: Sequence[Table]) -> None:
     shown = [table for table in tables if table.rows and "x" in table.rows[0].exact]
     for axes, table, number in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, range(9), strict=False):
         column = table.columns[0]
-        points = [(row.exact["x"], figure_of) for row in table.rows if isinstance(figure_of := row.figure(column), Median)]
-        places, medians = [float(x) for x, _ in points], [one for _, one in points]
+        figures = [(row, row.figure(column)) for row in table.rows]
+        points = [(row, one) for row, one in figures if isinstance(one, Median)]
+        places, medians = [float(row.exact["x"]) for row, _ in points], [one for _, one in points]
         axes.errorbar(
             places, [one.value for one in medians], yerr=_ends(medians), color=_colour(number), marker="o", capsize=3
         )
@@ -212,7 +211,7 @@ def _scale(figure: "Figure", tables: Sequence[Table]) -> None:
         axes.set_xlabel(str(table.rows[0].exact.get("x_name", "")))
         axes.set_ylim(bottom=0)
         axes.set_xscale("log", base=2)
-        axes.set_xticks(places, [row.name for row in table.rows][: len(places)], rotation=30)
+        axes.set_xticks(places, [row.name for row, _ in points], rotation=30)
         axes.minorticks_off()
 
 

@@ -1,7 +1,7 @@
 """Fresh processes: a side of a comparison runs where no other has left threads, caches or memory behind.
 
-Run as ``python -m rt_seg.benchmarks.harness.process MODULE:FUNCTION`` it calls that function of rt-seg with the keywords
-that JSON on standard input names, and writes what it returns as JSON to standard output.
+Run as ``python -m rt_seg.benchmarks.harness.process MODULE:FUNCTION`` it calls that function of rt-seg with
+the keywords that JSON on standard input names, and writes what it returns as JSON to standard output.
 """
 
 import json

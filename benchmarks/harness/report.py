@@ -86,7 +86,9 @@ def _remove_old_plots(folder: Path, plots: Sequence[Plot]) -> None:
         try:
             (folder / f"{name}.png").unlink(missing_ok=True)
         except OSError as exc:
-            raise OutputError(f"{folder / name}.png: is of an earlier run and cannot be removed ({exc.strerror})") from exc
+            raise OutputError(
+                f"{folder / name}.png: is of an earlier run and cannot be removed ({exc.strerror})"
+            ) from exc
 
 
 # --- Markdown
@@ -214,7 +216,9 @@ def _comparison(comparisons: Sequence[Comparison], notes: Sequence[str]) -> str:
         f"<th{' class=text' if number in _LEFT else ''}>{heading}</th>"
         for number, heading in enumerate(comparison_headings())
     )
-    table = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>' if body else ""
+    table = (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>' if body else ""
+    )
     remarks = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f'<section id="comparison"><h2>Against an earlier run</h2><ul>{remarks}</ul>{table}</section>'
 

@@ -100,7 +100,9 @@ class Table:
         return tuple(
             column
             for column in self.columns
-            if any(column.key in row.values or column.key in row.exact or column.key in row.histograms for row in self.rows)
+            if any(
+                column.key in row.values or column.key in row.exact or column.key in row.histograms for row in self.rows
+            )
         )
 
 

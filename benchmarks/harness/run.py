@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from rt_seg.errors import RtSegError
 from rt_seg.realtime.signals import ending_signals
 
+from .inputs import check_inputs
 from .machine import LoadWatch, describe_machine, installed_versions, look_before, warn
 from .part import PARTS, Progress, Settings
 from .results import Measured, Report
@@ -54,8 +55,10 @@ def run_parts(names: list[str], settings: Settings, command: str, observer: Obse
         observer: Told of all that happens.
 
     Raises:
+        InputError: Something that was given cannot be used.
         RtSegError: The first part cannot be measured, so there is nothing to report.
     """
+    check_inputs(settings)
     created = datetime.now().astimezone().isoformat(timespec="seconds")
     done: list[Measured] = []
     warnings: list[str] = []

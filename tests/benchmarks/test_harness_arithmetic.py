@@ -71,7 +71,7 @@ def test_nothing_is_said_from_one_repeat() -> None:
 
 
 def test_interval_of_the_median_is_between_order_statistics() -> None:
-    """Up to eight repeats it is the lowest and the highest; of twenty it is the sixth and the fifteenth (a textbook's)."""
+    """Of few repeats it is the lowest and the highest; of twenty the sixth and the fifteenth."""
     few, twenty = median([5.0, 1.0, 3.0, 2.0, 4.0]), median([float(value) for value in range(1, 21)])
     assert few is not None
     assert (few.value, few.low, few.high) == (3.0, 1.0, 5.0)
