@@ -138,7 +138,8 @@ def _dice(engine: Engine, image: UInt8Array, mask: UInt8Array) -> float:
 
 def _infer_picture(engine: Engine, image: UInt8Array) -> UInt8Array:
     spec = engine.spec
-    return engine.infer(resize_image(image, spec.width, spec.height, spec.interpolation)[None])[0]
+    probability: UInt8Array = engine.infer(resize_image(image, spec.width, spec.height, spec.interpolation)[None])[0]
+    return probability
 
 
 def _pictures(data: list[str]) -> Iterator[tuple[UInt8Array, UInt8Array]]:

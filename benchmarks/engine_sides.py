@@ -47,11 +47,12 @@ def _load_onnxruntime(model: str, precision: str, threads: int, calls: int) -> E
         import onnxruntime as ort
     except ImportError as exc:
         raise MissingDependencyError("ONNX Runtime is not installed: pip install onnxruntime") from exc
-    options = ort.SessionOptions()
+    runtime = cast("Any", ort)  # not annotated
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # its warnings concern operators that it leaves as they are
     try:
-        session: Any = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
     except Exception as exc:  # ONNX Runtime's errors share no base below Exception
         raise ModelError(f"{model}: ONNX Runtime cannot load it ({str(exc).splitlines()[0]})") from exc
@@ -83,7 +84,8 @@ def _load_keras(model: str, threads: int, calls: int, *, compiled: bool) -> Engi
     def run(frames: UInt8Array) -> UInt8Array:
         as_float = frames.astype(np.float32)
         probability = call(tensorflow.constant(as_float)).numpy() if compiled else network.predict(as_float, verbose=0)
-        return np.rint(255 * np.asarray(probability)[..., 0]).astype(np.uint8)
+        levels: UInt8Array = np.rint(255 * np.asarray(probability)[..., 0]).astype(np.uint8)
+        return levels
 
     return CallableEngine(run, spec, parallel_calls=calls)
 

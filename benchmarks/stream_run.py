@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from rt_seg.engines.engine import EngineInfo
 from rt_seg.engines.load import PrecisionChoice
-from rt_seg.realtime import command, console  # noqa: F401  # as `rt-seg stream` does: they count in its start
+from rt_seg.realtime import command, console
 from rt_seg.realtime.pipeline import Pipeline
 from rt_seg.realtime.sources.source import SourceInfo
 from rt_seg.realtime.stream import StreamSettings, run_stream
@@ -19,8 +19,11 @@ from rt_seg.realtime.stream import StreamSettings, run_stream
 from .harness.arithmetic import Histogram
 from .harness.machine import resident_mib
 
-# the queue in front of a stage, as `Pipeline.occupancy` names it
-_QUEUES = {"preprocess": "infer", "overlay": "render", "record": "record"}
+ALSO_IMPORTED = (command, console)
+"""What `rt-seg stream` imports beside what is used here: it counts in the time to its first frame."""
+
+# the queue in front of a stage, by the names that `Pipeline.occupancy` gives it; those of sinks are the sinks' own
+_QUEUES = {"preprocess": ("infer",), "overlay": ("render", "show")}
 
 
 class _Watcher:
@@ -157,4 +160,5 @@ class StreamRun:
 
     def queue_share(self, stage: str) -> float | None:
         """How full (0-1) the queue in front of a stage was on average; None where it has none."""
-        return self.occupancy.get(_QUEUES.get(stage, ""))
+        names = _QUEUES.get(stage, () if stage == "infer" else (stage,))
+        return next((self.occupancy[name] for name in names if name in self.occupancy), None)

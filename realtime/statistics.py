@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from typing import Any, cast
 
 from hdrh.histogram import HdrHistogram
 
@@ -58,7 +59,7 @@ class Distribution:
     def counts(self) -> dict[int, int]:
         """What the histogram holds: microseconds (three significant digits) -> how many durations."""
         with self._lock:
-            steps = self._histogram.get_recorded_iterator()
+            steps = cast("Any", self._histogram).get_recorded_iterator()  # not annotated
             return {int(step.value_iterated_to): int(step.count_at_value_iterated_to) for step in steps}
 
     @property

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rt_seg.errors import InputError
 
@@ -43,12 +43,13 @@ def read_json(path: Path) -> Report:
         InputError: The file is missing, something else, or of another schema version.
     """
     try:
-        values = json.loads(path.read_bytes())
+        loaded: object = json.loads(path.read_bytes())
     except OSError as exc:
         raise InputError(f"{path}: cannot be read ({exc.strerror}); {_ADVICE}") from exc
     except ValueError as exc:
         raise InputError(f"{path}: is not JSON; {_ADVICE}") from exc
-    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+    values = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {}
+    if values.get("schema") != SCHEMA:
         raise InputError(f"{path}: is no benchmark; {_ADVICE}")
     version = values.get("schema_version")
     if version != SCHEMA_VERSION:

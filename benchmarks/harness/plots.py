@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,8 +21,9 @@ SERIES = ("#0068a8", "#c8540a", "#00815c", "#a3458d", "#a87800", "#4aa0d8", "#6b
 NAMES = frozenset({"engine-latency", "engine-quality", "stream-stages", "scale", "live-timeline", "clinical-timeline"})
 """Every plot that there can be."""
 
-_VARIABLES = {INK: "var(--ink)", GRID: "var(--grid)", PAPER: "var(--paper)"}
-_VARIABLES |= {colour: f"var(--series-{number})" for number, colour in enumerate(SERIES, 1)}
+_VARIABLES = {INK: "var(--ink)", GRID: "var(--grid)", PAPER: "var(--paper)"} | {
+    colour: f"var(--series-{number})" for number, colour in enumerate(SERIES, 1)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _draw_on(draw: Callable[["Figure", Any], None], what: object) -> Callable[["
 
 
 def _plot(name: str, part: PartResult, caption: str, draw: Callable[["Figure"], None], *, height: float = 3.6) -> Plot:
-    from matplotlib import rc_context
+    import matplotlib
 
     look = {
         "font.size": 10, "font.family": "sans-serif", "svg.fonttype": "none", "svg.hashsalt": name,
@@ -86,7 +87,7 @@ def _plot(name: str, part: PartResult, caption: str, draw: Callable[["Figure"], 
         "axes.facecolor": "none", "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
         "axes.axisbelow": True, "grid.color": GRID, "grid.linewidth": 0.8, "legend.frameon": False,
     }  # fmt: skip
-    with rc_context(look):
+    with cast("Any", matplotlib).rc_context(look):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
