@@ -41,13 +41,14 @@ def make_clip(path: Path, width: int, height: int, frames: int) -> Path:
     return path
 
 
-def loop_clip(clip: Path, path: Path, frames: int) -> Path:
+def loop_clip(clip: Path, path: Path, frames: int, fps: int = FPS) -> Path:
     """Write a clip again and again into one file without encoding it anew, until it has at least `frames` frames.
 
     Args:
         clip: An MP4 with one video stream that starts with a keyframe.
         path: The MP4 to write.
         frames: Least number of frames.
+        fps: Frames a second that the new file plays at; the clip's own are `FPS`. Stamps are whole ticks of the clip.
 
     Returns:
         The path.
@@ -62,8 +63,9 @@ def loop_clip(clip: Path, path: Path, frames: int) -> Path:
                 for packet in source.demux(source.streams.video[0]):
                     if packet.pts is None or packet.dts is None:
                         continue
-                    packet.pts += offset
-                    packet.dts += offset
+                    packet.pts = packet.pts * FPS // fps + offset
+                    packet.dts = packet.dts * FPS // fps + offset
+                    packet.duration = (packet.duration or 0) * FPS // fps
                     end = max(end, packet.pts + (packet.duration or 0))
                     packet.stream = stream
                     container.mux(packet)

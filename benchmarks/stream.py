@@ -1,92 +1,199 @@
-"""How fast `rt-seg stream` is on a file: against the plain loop, and against what the cores allow.
+"""How fast a file runs through the whole pipeline: against the plain loop, and against what the cores allow.
 
-Both sides run in turn, each in a fresh process, on the same 1080p clip made from the demo; the ratio of each pair is
-taken, then the median. The limit is cores / (processor seconds a frame): what a pipeline would reach that keeps every
-core busy with nothing but this work.
+Both sides run in turn, each in a fresh process, on the same clip and model, and both write a video. The ratio of each
+pair is taken, then the median. The limit is cores / (processor seconds a frame): what a pipeline would reach that keeps
+every core busy with nothing but this work.
 
 Run as ``python -m rt_seg.benchmarks.stream``.
 """
 
-import json
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from rich.console import Console
-from rich.table import Table
+from rt_seg.engines.cpu import usable_cores
 
 from .clips import make_clip
+from .harness.arithmetic import Histogram
+from .harness.inputs import check_video
+from .harness.part import Progress, Rounds, Settings
+from .harness.process import call_fresh
+from .harness.results import Column, Headline, PartResult, Row, Table, percentile_columns
+from .plain_loop import STEPS
+from .stream_run import StreamRun
+
+OURS, PLAIN = "rt-seg stream", "plain loop"
+_SIZE, _FRAMES = (1920, 1080), 100
+_QUICK_SIZE, _QUICK_FRAMES = (640, 360), 50
+_WARM_UP_FRAMES = 10
 
 
-def run_rt_seg(clip: Path, output: Path | None) -> dict[str, Any]:
-    """Run `rt-seg stream` in a process of its own and return its closing summary."""
-    command = [sys.executable, "-m", "rt_seg", "stream", str(clip), "--json", "--no-show"]
-    command += [] if output is None else ["--output", str(output)]
-    summary: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return summary
+def run_stream_fresh(source: Path, output: Path | None, engine: str, limit: int | None = None) -> StreamRun:
+    """Run one stream in a process of its own.
 
-
-def run_plain_loop(clip: Path, output: Path | None, model: str) -> dict[str, float]:
-    """Run the plain loop in a process of its own."""
-    command = [sys.executable, "-m", "rt_seg.benchmarks.plain_loop", str(clip), str(output or "-"), model]
-    figures: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return figures
-
-
-def limit_fps(summary: dict[str, Any], cores: int) -> float:
-    """Frames a second if every core did nothing but this work: cores / processor seconds a frame."""
-    return float(cores * summary["frames_out"] / summary["cpu_seconds"])
-
-
-def measure(clip: Path, folder: Path, rounds: int, *, record: bool) -> dict[str, list[float]]:
-    """Run both sides in turn.
-
-    Returns:
-        One value a round: ``ours`` and ``plain`` in frames a second, ``ratio``, ``share`` of the limit, and the p50 of
-        preprocess and overlay together in milliseconds (``pixels``).
+    Raises:
+        RtSegError: It failed.
     """
-    rows: dict[str, list[float]] = {"ours": [], "plain": [], "ratio": [], "share": [], "pixels": []}
-    cores = len(os.sched_getaffinity(0))
-    for _ in range(rounds):
-        ours = run_rt_seg(clip, folder / "ours.mp4" if record else None)
-        plain = run_plain_loop(clip, folder / "plain.mp4" if record else None, ours["engine"]["model"])
-        fps, plain_fps = ours["frames_out"] / ours["elapsed_seconds"], plain["frames"] / plain["seconds"]
-        rows["ours"].append(fps)
-        rows["plain"].append(plain_fps)
-        rows["ratio"].append(fps / plain_fps)
-        rows["share"].append(fps / limit_fps(ours, cores))
-        rows["pixels"].append(ours["stages_ms"]["preprocess"]["p50"] + ours["stages_ms"]["overlay"]["p50"])
-    return rows
+    answer = call_fresh(
+        f"{__package__}.stream_run:stream_file",
+        source=str(source),
+        output=None if output is None else str(output),
+        engine=engine,
+        limit=limit,
+        spawned_ns=time.perf_counter_ns(),
+    )
+    return StreamRun.of(answer)
 
 
-def main(
-    rounds: Annotated[int, typer.Option(min=1, help="Pairs of runs.")] = 5,
-    frames: Annotated[int, typer.Option(min=50, help="Frames of the clip.")] = 600,
-    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the clip.")] = "1920x1080",
-) -> None:
-    """Measure `rt-seg stream` against the plain loop and the limit, with and without a recording."""
-    width, height = (int(part) for part in size.split("x"))
-    console = Console()
-    table = Table(title=f"{size}, {frames} frames, median (min-max) of {rounds} rounds", title_justify="left", box=None)
-    for heading in ("", "rt-seg fps", "plain loop fps", "ratio", "share of the limit", "preprocess + overlay, ms"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    with tempfile.TemporaryDirectory() as name:
+def run_plain_fresh(source: Path, output: Path, model: str, limit: int | None = None) -> dict[str, Any]:
+    """Run the plain loop in a process of its own; see `plain_loop`.
+
+    Raises:
+        RtSegError: It failed.
+    """
+    target = f"{__package__}.plain_loop:plain_loop"
+    return call_fresh(target, clip=str(source), output=str(output), model=model, limit=limit)
+
+
+def measure(settings: Settings, progress: Progress) -> PartResult:
+    """Measure the part; see the module.
+
+    Raises:
+        SourceError: The video is unusable.
+        ModelError: The model is unusable.
+    """
+    frames = _QUICK_FRAMES if settings.quick else _FRAMES
+    ours: list[StreamRun] = []
+    plain: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="rt-seg-") as name:
         folder = Path(name)
-        clip = make_clip(folder / "clip.mp4", width, height, frames)
-        for title, record in (("with a recording", True), ("without", False)):
-            rows = measure(clip, folder, rounds, record=record)
-            table.add_row(title, *(_cell(values) for values in rows.values()))
-    console.print(table)
+        progress.update(0.0, "making the clip")
+        clip, (width, height) = _clip(settings, folder, frames)
+        model = run_stream_fresh(clip, folder / "ours.mp4", settings.engine, _WARM_UP_FRAMES).model
+        run_plain_fresh(clip, folder / "plain.mp4", model, _WARM_UP_FRAMES)
+        rounds = Rounds(settings.seconds, settings.repeats, 2, progress)
+        for _ in rounds:
+            rounds.turn(OURS)
+            ours.append(run_stream_fresh(clip, folder / "ours.mp4", settings.engine, frames))
+            rounds.turn(PLAIN)
+            plain.append(run_plain_fresh(clip, folder / "plain.mp4", model, frames))
+    shown = clip.name if settings.source else "the packaged clip"
+    return PartResult(
+        name="stream",
+        title=f"Stream: {shown} at {width}x{height}, {ours[0].frames_out} frames, overlay written; {ours[0].engine}",
+        tables=(_runs_table(ours, plain), _stages_table(ours, plain)),
+        notes=_notes(ours),
+        setup={"clip": shown, "width": width, "height": height, "frames": ours[0].frames_out, "engine": ours[0].engine},
+        headlines=(
+            Headline("frames/s, file to file", "runs", OURS, "fps"),
+            Headline("times the plain loop", "runs", OURS, "ratio"),
+            Headline("% of the limit by the cores", "runs", OURS, "share"),
+            Headline("s to the first overlay", "runs", OURS, "first"),
+        ),
+    )
 
 
-def _cell(values: list[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+def _clip(settings: Settings, folder: Path, frames: int) -> tuple[Path, tuple[int, int]]:
+    if settings.source is not None:
+        return settings.source, check_video(settings.source)
+    size = _QUICK_SIZE if settings.quick else _SIZE
+    return make_clip(folder / "clip.mp4", *size, frames), size
+
+
+def _runs_table(ours: Sequence[StreamRun], plain: Sequence[dict[str, Any]]) -> Table:
+    columns = (
+        Column("fps", "frames/s", better="higher"),
+        Column("ratio", "times the plain loop", "", "higher", 2),
+        Column("limit", "limit by the cores", "frames/s", digits=1),
+        Column("share", "share of that limit", "%", "higher"),
+        Column("cpu", "processor time a frame", "ms", "lower", 1),
+        Column("use", "use of all cores", "%", digits=0),
+        Column("first", "start to first overlay", "s", "lower", 2),
+        Column("memory", "most memory", "MiB", "lower", 0),
+    )
+    rows = (Row(OURS, values=_our_figures(ours, plain)), Row(PLAIN, values=_plain_figures(plain)))
+    return Table("runs", "The whole run", columns, rows, turned=True)
+
+
+def _our_figures(ours: Sequence[StreamRun], plain: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    cores = usable_cores()
+    return {
+        "fps": [run.fps for run in ours],
+        "ratio": [run.fps * loop["seconds"] / loop["frames"] for run, loop in zip(ours, plain, strict=True)],
+        "limit": [run.limit_fps(cores) for run in ours],
+        "share": [100 * run.fps / run.limit_fps(cores) for run in ours],
+        "cpu": [run.cpu_ms for run in ours],
+        "use": [100 * run.cpu_seconds / run.seconds / cores for run in ours],
+        "first": [run.first_frame_seconds for run in ours],
+        "memory": [run.peak_mib for run in ours],
+    }
+
+
+def _plain_figures(plain: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    cores = usable_cores()
+    return {
+        "fps": [loop["frames"] / loop["seconds"] for loop in plain],
+        "cpu": [1000 * loop["cpu_seconds"] / loop["frames"] for loop in plain],
+        "use": [100 * loop["cpu_seconds"] / loop["seconds"] / cores for loop in plain],
+        "memory": [loop["peak_mib"] for loop in plain],
+    }
+
+
+def _stages_table(ours: Sequence[StreamRun], plain: Sequence[dict[str, Any]]) -> Table:
+    columns = (
+        Column("mean", "mean", "ms", "lower", 2),
+        *percentile_columns("time"),
+        Column("busy", "busy", "%", digits=0),
+        Column("queue", "queue", "%", digits=0),
+    )
+    rows = [_stage_row(ours, stage) for stage in ours[0].stages]
+    for step in STEPS:
+        means = [1000 * loop["step_seconds"][step] / loop["frames"] for loop in plain]
+        rows.append(Row(step, PLAIN, {"mean": means}))
+    return Table(
+        "stages", "A frame's time in each stage; how busy it was, how full the queue before it", columns, tuple(rows)
+    )
+
+
+def _stage_row(ours: Sequence[StreamRun], stage: str) -> Row:
+    values: dict[str, list[float]] = {
+        "mean": [1000 * run.stage_seconds[stage] / run.frames_out for run in ours],
+        "busy": [100 * run.busy_share(stage) for run in ours],
+    }
+    queues = [share for run in ours if (share := run.queue_share(stage)) is not None]
+    if queues:
+        values["queue"] = [100 * share for share in queues]
+    return Row(stage, OURS, values, histograms={"time": Histogram.pooled(run.stages[stage] for run in ours)})
+
+
+def _notes(ours: Sequence[StreamRun]) -> tuple[str, ...]:
+    notes = [limiting(ours)]
+    lost = sum(run.frames_in - run.frames_out for run in ours)
+    if lost:
+        notes.append(f"{lost} frames went in and did not come out")
+    return tuple(notes)
+
+
+def limiting(runs: Sequence[StreamRun]) -> str:
+    """Which stage holds the others up, in a sentence; from the medians over runs."""
+    cores = usable_cores()
+
+    def middle(values: list[float]) -> float:
+        return sorted(values)[len(values) // 2]
+
+    busy = {stage: middle([run.busy_share(stage) for run in runs]) for stage in runs[0].stages}
+    most = max(busy, key=lambda stage: busy[stage])
+    use = middle([run.cpu_seconds / run.seconds / cores for run in runs])
+    if use >= 0.9:
+        return f"the limit is the processor: {100 * use:.0f} % of all cores are in use; the busiest stage is {most}"
+    if busy[most] >= 0.9:
+        return f"the limit is {most}: it is busy {100 * busy[most]:.0f} % of the time, on its own thread"
+    return f"no stage is busy all the time; {most} is the busiest ({100 * busy[most]:.0f} %)"
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    from .harness.command import run_script
+
+    run_script("stream")

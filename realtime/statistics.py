@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from typing import Any, cast
 
 from hdrh.histogram import HdrHistogram
 
@@ -55,6 +56,12 @@ class Distribution:
             largest = round(self._histogram.get_max_value() / 1000, 3) if count else None
             return Percentiles(at(50), at(90), at(99), largest, count)
 
+    def counts(self) -> dict[int, int]:
+        """What the histogram holds: microseconds (three significant digits) -> how many durations."""
+        with self._lock:
+            steps = cast("Any", self._histogram).get_recorded_iterator()  # not annotated
+            return {int(step.value_iterated_to): int(step.count_at_value_iterated_to) for step in steps}
+
     @property
     def sum_seconds(self) -> float:
         """All durations added up."""
@@ -83,6 +90,11 @@ class Rate:
     def count(self) -> int:
         """Events so far."""
         return self._count
+
+    @property
+    def first_ns(self) -> int | None:
+        """Stamp of the first event, or None before it."""
+        return self._first_ns if self._count else None
 
     @property
     def per_second(self) -> float | None:

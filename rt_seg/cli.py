@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from rt_seg.benchmarks.command import evaluate
+from rt_seg.benchmarks.harness.command import benchmark
 from rt_seg.errors import RtSegError
 from rt_seg.realtime.command import stream
 from rt_seg.realtime.predict_command import predict
@@ -57,6 +58,7 @@ def main(
 app.command()(stream)
 app.command()(predict)
 app.command()(evaluate)
+app.command()(benchmark)
 app.command()(train)
 app.command()(export)
 app.command()(explain)

@@ -181,7 +181,7 @@ def _imported(path: Path) -> Iterator[str]:
         ("rt_seg", ()),
         ("engines", ("tensorrt",)),
         ("realtime", ()),
-        ("benchmarks", ("plots",)),
+        ("benchmarks", ("plots", "train")),
         ("train", ("train",)),
         ("tests", ("train", "test")),
     ],

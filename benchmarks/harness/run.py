@@ -1,0 +1,116 @@
+"""Runs the parts one after the other and collects a `Report`; an interruption keeps what is done."""
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from rt_seg.errors import RtSegError
+from rt_seg.realtime.signals import ending_signals
+
+from .inputs import check_inputs
+from .machine import LoadWatch, describe_machine, installed_versions, look_before, warn
+from .part import PARTS, Progress, Settings
+from .results import Measured, Report
+
+
+class Observer(Progress, Protocol):
+    """Somebody who wants to see a benchmark run."""
+
+    def begin(self, part: str) -> None:
+        """A part begins."""
+        ...
+
+    def end(self, measured: Measured) -> None:
+        """A part ran to its end."""
+        ...
+
+    def note(self, line: str) -> None:
+        """One line to read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a benchmark ended.
+
+    Attributes:
+        report: What was found; the part that broke off, if one did, is left out and named in `Report.stopped_in`.
+        signal: Number of the signal that ended it early, if one did.
+        error: What ended it early, if anything did after the first part.
+    """
+
+    report: Report
+    signal: int | None
+    error: RtSegError | None
+
+
+def run_parts(names: list[str], settings: Settings, command: str, observer: Observer) -> Outcome:
+    """Measure, one part after the other; what is done is kept when one breaks off.
+
+    Args:
+        names: Parts, from `choose_parts`.
+        settings: What to measure, how long.
+        command: How the benchmark was called, for the report.
+        observer: Told of all that happens.
+
+    Raises:
+        InputError: Something that was given cannot be used.
+        RtSegError: The first part cannot be measured, so there is nothing to report.
+    """
+    check_inputs(settings)
+    created = datetime.now().astimezone().isoformat(timespec="seconds")
+    done: list[Measured] = []
+    warnings: list[str] = []
+    current: str | None = names[0]
+    error: RtSegError | None = None
+    with ending_signals(_interrupt) as received:
+        try:
+            warnings += look_before()
+            for line in warnings:
+                observer.note(f"note: {line}")
+            for name in names:
+                current = name
+                observer.begin(name)
+                measured = _measure(name, settings, observer)
+                done.append(measured)
+                warnings += warn(measured.background, f"while {name} ran")
+                observer.end(measured)
+            current = None
+        except KeyboardInterrupt:
+            pass
+        except RtSegError as exc:
+            if not done:
+                raise
+            error = exc
+    report = Report(
+        created=created,
+        command=command,
+        settings=_as_json(settings),
+        machine=describe_machine(),
+        versions=installed_versions(),
+        parts=tuple(done),
+        planned=tuple(names),
+        stopped_in=current,
+        warnings=tuple(warnings),
+    )
+    return Outcome(report, received.number, error)
+
+
+def _interrupt() -> None:
+    # raised from the handler, so that it also ends the wait for a child
+    raise KeyboardInterrupt
+
+
+def _measure(name: str, settings: Settings, progress: Progress) -> Measured:
+    watch, began = LoadWatch(), time.monotonic()
+    result = PARTS[name].measure(settings, progress)
+    return Measured(result, time.monotonic() - began, watch.read())
+
+
+def _as_json(settings: Settings) -> dict[str, Any]:
+    values = asdict(settings)
+    values["data"] = [str(folder) for folder in settings.data]
+    for name in ("source", "keras"):
+        values[name] = None if values[name] is None else str(values[name])
+    return values

@@ -1,0 +1,235 @@
+"""How cost grows: with the size of the picture, with the number of streams at once, and with the length of the clip.
+
+Every run is `rt-seg stream` on a clip made from the demo, in a fresh process, with the overlay written; the cases of a
+question take turns. Several streams at once are as many processes. A clip becomes longer by being repeated, so that a
+hundred times the frames should take a hundred times as long, in the same memory.
+
+Run as ``python -m rt_seg.benchmarks.scale``; it takes some minutes.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from rt_seg.engines.cpu import usable_cores
+
+from .clips import loop_clip, make_clip
+from .harness.part import Progress, Rounds, Settings
+from .harness.process import Child
+from .harness.results import Column, PartResult, Row, Table
+from .stream import run_stream_fresh
+from .stream_run import StreamRun
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is run.
+
+    Attributes:
+        sizes: Pictures by name, smallest first.
+        streams: Numbers of streams at once.
+        lengths: How often the clip is longer than the shortest one, which is the first.
+        frames: Of a clip; of the shortest one, in the question of length.
+    """
+
+    sizes: dict[str, Size]
+    streams: tuple[int, ...]
+    lengths: tuple[int, ...]
+    frames: int
+
+    @property
+    def small(self) -> Size:
+        """The size on which the other two questions are asked."""
+        return next(iter(self.sizes.values()))
+
+
+WHOLE = Plan(
+    {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160)}, (1, 2, 4, 8), (1, 10, 100), 60
+)
+QUICK = Plan({"240p": (426, 240), "480p": (854, 480)}, (1, 2), (1, 10), 20)
+
+
+def measure(settings: Settings, progress: Progress, plan: Plan | None = None) -> PartResult:
+    """Measure the part; see the module. Each question gets a third of the time, and its least number of rounds.
+
+    Raises:
+        ModelError: The model is unusable.
+    """
+    plan = plan or (QUICK if settings.quick else WHOLE)
+    with tempfile.TemporaryDirectory(prefix="rt-seg-") as name:
+        scale = _Scale(settings, progress, plan, Path(name))
+        tables = (scale.by_size(), scale.by_streams(), scale.by_length())
+    return PartResult(
+        name="scale",
+        title=f"Scale: the packaged clip, overlay written; {scale.engine}",
+        tables=tables,
+        notes=tuple(scale.notes),
+        setup={"frames": plan.frames, "engine": scale.engine},
+    )
+
+
+class _Scale:
+    """The three questions, on one set of clips."""
+
+    def __init__(self, settings: Settings, progress: Progress, plan: Plan, folder: Path) -> None:
+        self._settings, self._progress, self._plan, self._folder = settings, progress, plan, folder
+        self._clips: dict[Size, Path] = {}
+        self.engine = ""
+        self.notes: list[str] = []
+
+    def by_size(self) -> Table:
+        """One stream, larger and larger."""
+        plan = self._plan
+        runs: dict[str, list[StreamRun]] = {name: [] for name in plan.sizes}
+        for name, size in plan.sizes.items():
+            self._progress.update(0.0, f"making the clip of {name}")
+            self._clips[size] = make_clip(self._folder / f"{name}.mp4", *size, plan.frames)
+        rounds = self._rounds(len(plan.sizes))
+        for _ in rounds:
+            for name, size in plan.sizes.items():
+                rounds.turn(name)
+                runs[name].append(self._run(self._clips[size]))
+        self.engine = runs[next(iter(runs))][0].engine
+        columns = (_CPU, _FPS, _MEMORY)
+        rows = [
+            Row(name, values=_figures(runs[name]), exact={"x": width * height / 1e6, "x_name": "picture"})
+            for name, (width, height) in plan.sizes.items()
+        ]
+        return Table("size", f"Size of the picture; {plan.frames} frames", columns, tuple(rows))
+
+    def by_streams(self) -> Table:
+        """The smallest size, in several processes at once."""
+        plan = self._plan
+        together: dict[int, list[list[StreamRun]]] = {number: [] for number in plan.streams}
+        rounds = self._rounds(len(plan.streams))
+        for _ in rounds:
+            for number in plan.streams:
+                rounds.turn(f"{number} at once")
+                together[number].append(self._run_together(number))
+        columns = (
+            Column("total", "all together", "frames/s", "higher"),
+            Column("each", "each", "frames/s", "higher"),
+            Column("memory", "most memory together", "MiB", "lower", 0),
+        )
+        rows = [
+            Row(
+                f"{number} stream{'s' if number > 1 else ''}",
+                values={
+                    "total": [sum(run.fps for run in runs) for runs in together[number]],
+                    "each": [statistics.fmean(run.fps for run in runs) for runs in together[number]],
+                    "memory": [sum(run.peak_mib for run in runs) for runs in together[number]],
+                },
+                exact={"x": number, "x_name": "streams at once"},
+            )
+            for number in plan.streams
+        ]
+        size = next(iter(plan.sizes))
+        return Table("streams", f"Streams at once, each of {size}, on {usable_cores()} cores", columns, tuple(rows))
+
+    def by_length(self) -> Table:
+        """The smallest size, longer and longer."""
+        plan = self._plan
+        shortest = self._clips[plan.small]
+        clips = {times: self._longer(shortest, times) for times in plan.lengths}
+        runs: dict[int, list[StreamRun]] = {times: [] for times in plan.lengths}
+        rounds = self._rounds(len(plan.lengths))
+        for _ in rounds:
+            for times, clip in clips.items():
+                rounds.turn(f"{times} times as long")
+                runs[times].append(self._run(clip))
+        columns = (
+            Column("time", "time a frame", "ms", "lower", 2),
+            Column("growth", "memory, second tenth to last", "%", digits=1, signed=True),
+            _MEMORY,
+        )
+        rows = [
+            Row(f"x{times}", values=_length_figures(runs[times]), exact={"x": times, "x_name": "clip length"})
+            for times in plan.lengths
+        ]
+        self._note_length(runs)
+        return Table("length", f"Length of the clip, from {plan.frames} frames on", columns, tuple(rows))
+
+    def _note_length(self, runs: dict[int, list[StreamRun]]) -> None:
+        first, last = self._plan.lengths[0], self._plan.lengths[-1]
+        # each round's own pair: what disturbs a round disturbs both
+        pairs = zip(runs[first], runs[last], strict=True)
+        ratio = statistics.median([short.fps / long.fps for short, long in pairs])
+        self.notes.append(f"{last} times the frames took {last * ratio:.1f} times as long")
+
+    def _rounds(self, sides: int) -> Rounds:
+        return Rounds(self._settings.seconds / 3, self._settings.repeats, sides, self._progress)
+
+    def _run(self, clip: Path) -> StreamRun:
+        return run_stream_fresh(clip, self._folder / "out.mp4", self._settings.engine)
+
+    def _run_together(self, number: int) -> list[StreamRun]:
+        clip = str(self._clips[self._plan.small])
+        with ExitStack() as stack:
+            children = [
+                stack.enter_context(
+                    Child(
+                        f"{__package__}.stream_run:stream_file",
+                        source=clip,
+                        output=str(self._folder / f"out-{place}.mp4"),
+                        engine=self._settings.engine,
+                        spawned_ns=time.perf_counter_ns(),
+                    )
+                )
+                for place in range(number)
+            ]
+            return [StreamRun.of(child.result()) for child in children]
+
+    def _longer(self, clip: Path, times: int) -> Path:
+        if times == 1:
+            return clip
+        return loop_clip(clip, self._folder / f"times-{times}.mp4", times * self._plan.frames)
+
+
+_CPU = Column("cpu", "processor time a frame", "ms", "lower", 1)
+_FPS = Column("fps", "frames/s", better="higher")
+_MEMORY = Column("memory", "most memory", "MiB", "lower", 0)
+
+
+def _figures(runs: Sequence[StreamRun]) -> dict[str, list[float]]:
+    return {
+        "cpu": [run.cpu_ms for run in runs],
+        "fps": [run.fps for run in runs],
+        "memory": [run.peak_mib for run in runs],
+    }
+
+
+def _length_figures(runs: Sequence[StreamRun]) -> dict[str, list[float]]:
+    growths = [growth for run in runs if (growth := memory_growth(run.resident_mib)) is not None]
+    figures = {"time": [1000 / run.fps for run in runs], "memory": [run.peak_mib for run in runs]}
+    return {**figures, "growth": growths} if growths else figures
+
+
+def memory_growth(resident_mib: Sequence[tuple[int, float]]) -> float | None:
+    """How much more memory a run used in its last tenth than in its second, in percent.
+
+    The first tenth is left out: buffers fill in it, and libraries start their threads.
+
+    Args:
+        resident_mib: Frames out and resident memory, some ten times a second.
+
+    Returns:
+        None for a run too short to have ten looks at its memory.
+    """
+    sizes = [size for frames, size in resident_mib if frames]
+    tenth = len(sizes) // 10
+    if tenth < 1:
+        return None
+    early, late = max(sizes[tenth : 2 * tenth]), max(sizes[-tenth:])
+    return 100 * (late / early - 1)
+
+
+if __name__ == "__main__":
+    from .harness.command import run_script
+
+    run_script("scale")
