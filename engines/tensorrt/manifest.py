@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, get_args
 from rt_seg.engines.spec import ModelSpec
 from rt_seg.errors import ModelError
 
-from .files import write_atomically
+from .files import write_together
 
 MANIFEST_VERSION = 1
 
@@ -146,7 +146,7 @@ class EngineManifest:
         Raises:
             OutputError: It cannot be written.
         """
-        write_atomically(manifest_path(engine), self.to_json().encode())
+        write_together({manifest_path(engine): self.to_json().encode()})
 
 
 def manifest_path(engine: Path) -> Path:

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -97,5 +96,5 @@ def binding(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def _cache(request: pytest.FixtureRequest) -> Path:
-    make: Callable[[str], Path] = request.config.cache.mkdir  # type: ignore[union-attr]  # None without its plugin
-    return make("tensorrt-bindings")
+    assert request.config.cache is not None  # but where its plugin is switched off
+    return request.config.cache.mkdir("tensorrt-bindings")
