@@ -80,9 +80,9 @@ def load_libraries(flavour: Flavour, driver: Driver) -> Libraries:
     """
     driver.require_gpu()
     _check_driver(flavour, driver)
-    trt = _import(MODULES[flavour], INSTALL[flavour])
-    cuda = _import("pycuda.driver", INSTALL_PYCUDA)
-    return Libraries(flavour, trt, cuda, _log_of(trt))
+    trt = import_library(MODULES[flavour], INSTALL[flavour])
+    cuda = import_library("pycuda.driver", INSTALL_PYCUDA)
+    return Libraries(flavour, trt, cuda, log_of(trt))
 
 
 def installed_wheel(flavour: Flavour) -> tuple[str, str, int] | None:
@@ -111,7 +111,16 @@ def _check_driver(flavour: Flavour, driver: Driver) -> None:
     )
 
 
-def _import(module: str, remedy: str) -> Any:
+def import_library(module: str, remedy: str) -> Any:
+    """Import a module that is not there on every machine.
+
+    Args:
+        module: Its name.
+        remedy: The command that installs it, for the message.
+
+    Raises:
+        MissingDependencyError: It is not installed, or cannot be loaded.
+    """
     try:
         return import_module(module)
     except ModuleNotFoundError as exc:
@@ -129,7 +138,8 @@ def _one_line(error: Exception) -> str:
 
 
 @cache
-def _log_of(trt: Any) -> TensorRtLog:
+def log_of(trt: Any) -> TensorRtLog:
+    """The one log of a TensorRT module, for building and running alike."""
     return TensorRtLog(trt)
 
 
