@@ -79,7 +79,7 @@ def load_libraries(flavour: Flavour, driver: Driver) -> Libraries:
         MissingDependencyError: One of them is not installed, or cannot be loaded.
     """
     driver.require_gpu()
-    _check_driver(flavour, driver)
+    check_driver(flavour, driver)
     trt = import_library(MODULES[flavour], INSTALL[flavour])
     cuda = import_library("pycuda.driver", INSTALL_PYCUDA)
     return Libraries(flavour, trt, cuda, log_of(trt))
@@ -99,7 +99,12 @@ def installed_wheel(flavour: Flavour) -> tuple[str, str, int] | None:
     return None
 
 
-def _check_driver(flavour: Flavour, driver: Driver) -> None:
+def check_driver(flavour: Flavour, driver: Driver) -> None:
+    """Check that the driver runs the CUDA that the installed TensorRT is made for.
+
+    Raises:
+        EngineError: It is too old.
+    """
     wheel = installed_wheel(flavour)
     if wheel is None or driver.cuda_version is None or driver.cuda_version[0] >= wheel[2]:
         return
