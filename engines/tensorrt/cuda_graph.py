@@ -5,6 +5,7 @@ Signatures are those of CUDA 12's and 13's ``cuda.h``; ``cuGraphInstantiateWithF
 
 import ctypes
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Self
 
 from .driver import describe_error
@@ -78,14 +79,12 @@ class CudaGraph:
 
         Raises:
             GraphError: The driver refuses. The stream is out of capture mode again, on this way and on every other.
+            Exception: What `enqueue` raised.
         """
         graph, executable = _HANDLE(), _HANDLE()
         driver.call("cuStreamBeginCapture_v2", stream, _THREAD_LOCAL)
         try:
-            try:
-                enqueue()
-            finally:
-                driver.call("cuStreamEndCapture", stream, ctypes.byref(graph))
+            _record(driver, stream, enqueue, graph)
             driver.call("cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, 0)
         finally:
             if graph:  # the executable is a copy of its own
@@ -109,3 +108,14 @@ class CudaGraph:
         executable, self._executable = self._executable, None
         if executable is not None:
             self._driver.call("cuGraphExecDestroy", executable)
+
+
+def _record(driver: GraphDriver, stream: int, enqueue: Callable[[], None], graph: ctypes.c_void_p) -> None:
+    """Let a stream record what is enqueued, and end that whatever happens, or the stream would stay unusable."""
+    try:
+        enqueue()
+    except BaseException:
+        with suppress(GraphError):  # a recording that was broken off ends with an error, which is not the cause
+            driver.call("cuStreamEndCapture", stream, ctypes.byref(graph))
+        raise
+    driver.call("cuStreamEndCapture", stream, ctypes.byref(graph))

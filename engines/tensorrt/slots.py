@@ -62,7 +62,7 @@ class Program:
             graphs: The driver's calls; None for no graph.
 
         Returns:
-            Why there is no graph; empty if there is one.
+            Why a graph that was wanted is not there; else empty.
 
         Raises:
             EngineError: TensorRT refuses to run.
@@ -70,7 +70,7 @@ class Program:
         self._enqueue()  # TensorRT finishes changes of shape and profile in the next call, which cannot be captured
         self._stream.synchronize()
         if graphs is None:
-            return "switched off"
+            return ""
         if self._libraries.flavour == "tensorrt-rtx" and not self._context.is_stream_capturable(self._stream.handle):
             return "this engine cannot be captured"
         try:

@@ -174,7 +174,7 @@ class Worker:
 
     def _graph_driver(self) -> tuple[GraphDriver | None, tuple[str, ...]]:
         if not self._graphs:
-            return None, ()
+            return None, ("CUDA graphs are off, as asked for",)
         try:
             return GraphDriver(), ()
         except GraphError as exc:
@@ -226,9 +226,9 @@ class Worker:
 
     def _explain(self, exc: Exception) -> RtSegError:
         """An error of ours for one of pycuda's or TensorRT's, without its traceback."""
-        if isinstance(exc, RtSegError):
-            return type(exc)(str(exc))
         text, name = " ".join(str(exc).split()) or type(exc).__name__, self._gpu.name
+        if isinstance(exc, RtSegError) and "out of memory" not in text.lower():
+            return type(exc)(text)
         log = self._libraries.log.take()
         told = f"{text}; TensorRT: {log}" if log else text
         if isinstance(exc, self._libraries.cuda.MemoryError) or "out of memory" in told.lower():

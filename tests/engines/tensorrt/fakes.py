@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +84,7 @@ class Machine:
         self.device_memory = 4096
         self.flavour = flavour
         self.memory: dict[int, UInt8Array] = {}
-        self.streams: dict[int, Stream] = {}
+        self.streams = WeakValueDictionary[int, Stream]()  # the stream's owner decides how long it lives
         self.addresses = count(0x7000_0000, 0x10_0000)
         self._plans: dict[str, tuple[int, Any]] = {}
         self._made: Counter[str] = Counter()
