@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from rt_seg.benchmarks.command import evaluate
+from rt_seg.engines.build_command import build_engine
 from rt_seg.errors import RtSegError
 from rt_seg.realtime.command import stream
 from rt_seg.realtime.predict_command import predict
@@ -59,3 +60,4 @@ app.command()(predict)
 app.command()(evaluate)
 app.command()(train)
 app.command()(export)
+app.command()(build_engine)

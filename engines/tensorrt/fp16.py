@@ -1,18 +1,23 @@
 """Writes a float32 model in FP16: TensorRT's networks are strongly typed, so the precision is in the graph.
 
-Not done by onnxconverter-common's ``convert_float_to_float16``, although it is tried and known. Its version 1.16 casts
-the scales of a Resize, which makes the model invalid (its default is to leave every Resize in float32); it rounds a
-value between two nodes kept in float32 to FP16 where two nodes read it, so that what overflows still does; and it writes
-weights above 1e4 as 1e4. The tests compare the two where they should agree.
+Not done by onnxconverter-common's ``convert_float_to_float16``, although that is tried and known: its version 1.16
+casts the scales of a Resize, which makes the model invalid (its default is to leave every Resize in float32); a value
+between nodes kept in float32 it rounds to FP16 if more than one of them reads it, so that what overflows still does; and
+it writes weights above 1e4 as 1e4. The tests compare the two where they should agree.
 """
 
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from .source import check_valid, tensor_types
+from .emulation import FP16_MAX, emulate_fp16
+from .gate import GateReport
+from .source import check_valid, float_outputs, tensor_types
+
+_A_ROUND = 3  # layers that are taken up in one round
 
 _FLOAT, _HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 _NAMES = {_FLOAT: "fp32", _HALF: "fp16"}
@@ -128,3 +133,38 @@ def _allows(parameters: Collection[onnx.defs.OpSchema.FormalParameter], position
     """Whether ONNX lets an input or output have a type; the last one may stand for many."""
     parameter = list(parameters)[min(position, len(parameters) - 1)]
     return _ONNX_NAMES[kind] in parameter.types
+
+
+class Fp16Conversion:
+    """How `convert_within_gate` makes an FP16 model: `to_fp16`, and its emulation for the gate."""
+
+    name = "fp16"
+
+    def __init__(self, model: ModelProto) -> None:
+        self._model = model
+        self._producers = float_outputs(model)
+        self._readers: dict[str, list[str]] = defaultdict(list)
+        for name, number in self._producers.items():
+            for source in model.graph.node[number].input:
+                self._readers[source].append(name)
+        self.layers = tuple(self._producers)
+
+    def make(self, keep: Collection[str]) -> tuple[ModelProto, ModelProto]:
+        """The FP16 model, and its emulation in float32."""
+        model = to_fp16(self._model, keep)
+        return model, emulate_fp16(model)
+
+    def demand(self, gate: GateReport) -> Collection[str]:
+        """All that FP16 cannot hold and whoever reads it; if there is no such thing, what loses most and its sources.
+
+        A value that is read in FP16 has been rounded, so that a node alone in float32 gains little.
+        """
+        beyond = [layer.name for layer in gate.layers if layer.largest > FP16_MAX]
+        lost = [] if beyond and gate.infinite else [layer.name for layer in gate.worst(_A_ROUND)]
+        near = [other for name in beyond for other in self._readers[name]]
+        near += [other for name in lost for other in self._sources(name)]
+        return {*beyond, *lost, *near}
+
+    def _sources(self, name: str) -> Iterable[str]:
+        node = self._model.graph.node[self._producers[name]]
+        return (source for source in node.input if source in self._producers)

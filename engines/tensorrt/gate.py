@@ -1,4 +1,4 @@
-"""The accuracy gate: what is going to be built, beside the float32 model, on real pictures, before anything is built."""
+"""The accuracy gate: the model that is going to be built beside the float32 one, on real pictures, before the build."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -122,7 +122,8 @@ class GateReport:
         }
 
     def __str__(self) -> str:
-        return f"mDice {self.mdice:.4f} against the float32 masks of {self.images} pictures, at least {self.limit} is wanted"
+        of = f"the float32 masks of {self.images} pictures"
+        return f"mDice {self.mdice:.4f} against {of}, at least {self.limit} is wanted"
 
 
 class Gate:
