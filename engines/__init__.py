@@ -1,7 +1,7 @@
 """A model as something that runs: contract, resize and geometry, mask metrics, backends, building.
 
-Knows nothing of video or Keras. Importing it imports nothing else: each public name is loaded when it is first used, and
-`load_engine` imports a backend when it is asked for one.
+Knows nothing of video or Keras. Importing it imports nothing else: each public name is loaded when it is first used,
+and `load_engine` imports a backend when it is asked for one.
 """
 
 from importlib import import_module

@@ -91,8 +91,8 @@ def build_engine(
     the engines, and building with TensorRT itself (its names and signatures are checked against 10.16 and 11.4).
 
     Exit codes: 0 built, 2 wrong command line or impossible batch or target, 5 model unusable or below the gate, 6 gate
-    data unusable, 7 output unwritable, 8 no GPU or a build that failed, 9 TensorRT or ONNX Runtime missing, 130 ended by
-    Ctrl-C, 143 by SIGTERM, 129 by a closed terminal.
+    data unusable, 7 output unwritable, 8 no GPU or a build that failed, 9 TensorRT or ONNX Runtime missing, 130 ended
+    by Ctrl-C, 143 by SIGTERM, 129 by a closed terminal.
     """
     batches = _batches(batch)
     targets = tuple(part.strip() for part in (gpu or "").split(",") if part.strip())

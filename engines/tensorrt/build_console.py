@@ -14,9 +14,7 @@ from .flavour import NAMES
 from .gate import GateReport
 from .manifest import EngineManifest
 
-NOT_RUN = (
-    "Built, not run: the gate was computed on the CPU, and nothing here says how fast or how exact a GPU is with it."
-)
+NOT_RUN = "Built, not run: the gate was computed on the CPU; nothing here says how fast or how exact a GPU is with it."
 
 _SHOWN_LAYERS = 3
 
@@ -103,7 +101,7 @@ def _gate_rows(gate: GateReport) -> list[tuple[str, str]]:
         ("worst picture", f"{gate.lowest_image}, Dice {gate.lowest_dice:.4f}"),
         (
             "difference",
-            f"at most {gate.largest_difference:.3f} in probability; {gate.flipped_share:.4%} of pixels flip",
+            f"at most {gate.largest_difference:.3f} of 1, {gate.flipped_share:.4%} of pixels flip",
         ),
         ("tightest layer", f"{tight.name}: up to {tight.largest:.4g}, FP16 ends at {tight.headroom:.3g} times that"),
         ("loses most", ", ".join(map(str, gate.worst(_SHOWN_LAYERS))) or "no layer"),

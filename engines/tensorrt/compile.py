@@ -179,7 +179,10 @@ class _Compilation:
         with cancelling(monitor.cancel):
             plan = self._builder.build_serialized_network(self._network, self._config)
         if plan is None:
-            raise EngineError(f"{self._library.title} could not build {self._settings.origin}: {self._reason()}")
+            raise EngineError(
+                f"{self._library.title} could not build {self._settings.origin}: {self._reason()}; "
+                "a smaller --batch or another --precision may do"
+            )
         return bytes(plan)
 
     def _reason(self) -> str:

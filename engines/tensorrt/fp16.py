@@ -2,8 +2,8 @@
 
 Not done by onnxconverter-common's ``convert_float_to_float16``, although that is tried and known: its version 1.16
 casts the scales of a Resize, which makes the model invalid (its default is to leave every Resize in float32); a value
-between nodes kept in float32 it rounds to FP16 if more than one of them reads it, so that what overflows still does; and
-it writes weights above 1e4 as 1e4. The tests compare the two where they should agree.
+between nodes kept in float32 it rounds to FP16 if more than one of them reads it, so that what overflows still does;
+and it writes weights above 1e4 as 1e4. The tests compare the two where they should agree.
 """
 
 from collections import defaultdict
