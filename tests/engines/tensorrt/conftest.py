@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -98,3 +99,13 @@ def binding(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def _cache(request: pytest.FixtureRequest) -> Path:
     assert request.config.cache is not None  # but where its plugin is switched off
     return request.config.cache.mkdir("tensorrt-bindings")
+
+
+@pytest.fixture
+def hide_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes a package look as if it were not installed: ``hide_module("onnxruntime")``."""
+
+    def hide(name: str) -> None:
+        monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]  # None is Python's own mark for it
+
+    return hide
