@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from rt_seg.benchmarks.command import evaluate
+from rt_seg.doctor import doctor
 from rt_seg.engines.build_command import build_engine
 from rt_seg.errors import RtSegError
 from rt_seg.realtime.command import stream
@@ -61,3 +62,4 @@ app.command()(evaluate)
 app.command()(train)
 app.command()(export)
 app.command()(build_engine)
+app.command()(doctor)

@@ -29,12 +29,25 @@ def cached_engine_path(onnx_sha256: str, target: str, precision: BuildPrecision,
 
 def cached_engines(onnx_sha256: str) -> tuple[Path, ...]:
     """Every engine of a model that is kept, the newest first; their manifests say what each is for."""
+    return _newest_first(_folder(onnx_sha256), "")
+
+
+def all_cached_engines() -> tuple[Path, ...]:
+    """Every engine of every model that is kept, the newest first."""
+    return _newest_first(_root(), "*/")
+
+
+def _newest_first(folder: Path, below: str) -> tuple[Path, ...]:
     try:
-        found = [(path.stat().st_mtime_ns, path) for path in _folder(onnx_sha256).glob(f"[!.]*{_SUFFIX}")]
+        found = [(path.stat().st_mtime_ns, path) for path in folder.glob(f"{below}[!.]*{_SUFFIX}")]
     except OSError:  # another process clears the cache meanwhile
         return ()
     return tuple(path for _, path in sorted(found, reverse=True))
 
 
 def _folder(onnx_sha256: str) -> Path:
-    return platformdirs.user_cache_path("rt-seg", appauthor=False) / "engines" / onnx_sha256[:16]
+    return _root() / onnx_sha256[:16]
+
+
+def _root() -> Path:
+    return platformdirs.user_cache_path("rt-seg", appauthor=False) / "engines"

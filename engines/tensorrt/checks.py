@@ -52,11 +52,10 @@ def read_engine_file(path: Path) -> EngineFile:
 
 def mend_command(path: Path, manifest: EngineManifest) -> str:
     """The command that builds this engine anew, for this machine and from the model that it came from."""
-    packaged = _is_packaged(manifest.onnx_sha256)
-    options = f"--runtime {manifest.flavour} --precision {manifest.precision}"
-    batches = ",".join(map(str, manifest.batches))
-    model = "" if packaged else "MODEL.onnx "
-    return f"rt-seg build-engine {model}-o {shlex.quote(str(path))} {options} --batch {batches}"
+    model = manifest.options.get("model", "MODEL.onnx")
+    parts = ["rt-seg", "build-engine", *([] if _is_packaged(manifest.onnx_sha256) else [str(model)]), "-o", str(path)]
+    parts += ["--runtime", manifest.flavour, "--precision", manifest.precision]
+    return shlex.join([*parts, "--batch", ",".join(map(str, manifest.batches))])
 
 
 def check_version(file: EngineFile, version: str) -> None:

@@ -144,6 +144,9 @@ class _Compilation:
         self._config.clear_flag(self._trt.BuilderFlag.TF32)
         for batch in self._settings.batches:
             self._add_profile(batch)
+        if self._library.flavour == "tensorrt-rtx":
+            # without it the engine cannot be captured in a CUDA graph
+            self._config.set_flag(self._trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
         if self._settings.targets:
             self._config.num_compute_capabilities = len(self._settings.targets)
         for place, target in enumerate(self._settings.targets):

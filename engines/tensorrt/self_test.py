@@ -164,7 +164,7 @@ def find_model(file: EngineFile) -> Path:
         ModelError: None of them is that file.
     """
     built_from = file.manifest.options.get("model")
-    places = [PACKAGED_MODEL, PACKAGED_MODEL.with_name("polyp.int8.onnx"), file.path.with_suffix(".onnx")]
+    places = [PACKAGED_MODEL, file.path.with_suffix(".onnx")]
     places += [Path(built_from)] if isinstance(built_from, str) else []
     for path in places:
         if path.is_file() and sha256_of(path) == file.manifest.onnx_sha256:

@@ -27,6 +27,7 @@ BUILDING = {
     "IBuilderConfig.clear_flag": "(flag) -> None",
     "IBuilderConfig.create_timing_cache": "(serialized_timing_cache) -> ITimingCache",
     "IBuilderConfig.progress_monitor": "property, writable",
+    "IBuilderConfig.set_flag": "(flag) -> None",
     "IBuilderConfig.set_timing_cache": "(cache, ignore_mismatch) -> bool",
     "IHostMemory": "class",
     "ILayer.get_input": "(index) -> ITensor",
@@ -62,6 +63,7 @@ BUILDING = {
 }
 # used with TensorRT-RTX alone: it builds for GPUs that are not there
 BUILDING_RTX = {
+    "BuilderFlag.REQUIRE_USER_ALLOCATION": "BuilderFlag",
     "ComputeCapability.SM86": "ComputeCapability",
     "IBuilderConfig.num_compute_capabilities": "property, writable",
     "IBuilderConfig.set_compute_capability": "(compute_capability, index) -> bool",

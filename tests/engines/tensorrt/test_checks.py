@@ -190,5 +190,7 @@ def test_the_command_that_mends_builds_the_same(
     manifest: EngineManifest = manifest_of(plan_of(), tiny_model_path, precision="int8", batches=(1, 8))
     tail = f"-o '{path}' --runtime tensorrt --precision int8 --batch 1,8"
     assert mend_command(path, manifest) == f"rt-seg build-engine MODEL.onnx {tail}"
+    known = replace(manifest, options={"model": "/models/a b.onnx"})
+    assert mend_command(path, known) == f"rt-seg build-engine '/models/a b.onnx' {tail}"
     monkeypatch.setattr(checks, "PACKAGED_MODEL", tiny_model_path)
     assert mend_command(path, manifest) == f"rt-seg build-engine {tail}"
