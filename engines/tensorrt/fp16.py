@@ -7,7 +7,7 @@ and it writes weights above 1e4 as 1e4. The tests compare the two where they sho
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -154,7 +154,7 @@ class Fp16Conversion:
         model = to_fp16(self._model, keep)
         return model, emulate_fp16(model)
 
-    def demand(self, gate: GateReport) -> Collection[str]:
+    def demand(self, gate: GateReport) -> Sequence[str]:
         """All that FP16 cannot hold and whoever reads it; if there is no such thing, what loses most and its sources.
 
         A value that is read in FP16 has been rounded, so that a node alone in float32 gains little.
@@ -163,7 +163,7 @@ class Fp16Conversion:
         lost = [] if beyond and gate.infinite else [layer.name for layer in gate.worst(_A_ROUND)]
         near = [other for name in beyond for other in self._readers[name]]
         near += [other for name in lost for other in self._sources(name)]
-        return {*beyond, *lost, *near}
+        return list(dict.fromkeys((*beyond, *lost, *near)))
 
     def _sources(self, name: str) -> Iterable[str]:
         node = self._model.graph.node[self._producers[name]]

@@ -6,7 +6,7 @@ the Q/DQ nodes are set here: before every convolution and at its weights. All el
 the model's int8 neighbour, which was calibrated on training data, or from pictures.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -186,6 +186,6 @@ class Int8Conversion:
         model = to_int8(self._model, self._ranges, keep)
         return model, model
 
-    def demand(self, gate: GateReport) -> Collection[str]:
+    def demand(self, gate: GateReport) -> Sequence[str]:
         """The convolutions that lose most."""
         return [layer.name for layer in gate.worst(len(gate.layers)) if layer.name in self.layers][:_A_ROUND]

@@ -1,6 +1,6 @@
 """Finds the nodes that have to stay in float32 for an engine to pass its gate: none, if it can be."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,8 +34,8 @@ class Conversion(Protocol):
         """The model to build, and the one that shows on a CPU what it computes; the nodes of `keep` in float32."""
         ...
 
-    def demand(self, gate: GateReport) -> Collection[str]:
-        """Layers that should stay in float32 after this outcome, those of earlier rounds or not."""
+    def demand(self, gate: GateReport) -> Sequence[str]:
+        """Layers that should stay in float32 after this outcome, the most urgent first; kept ones may be among them."""
         ...
 
 
@@ -81,9 +81,10 @@ class _Search:
         for _ in range(MAX_ROUNDS):
             if found.gate.passed:
                 return self._reduce(found)
-            wanted = {*found.kept, *self._conversion.demand(found.gate)}
-            if len(wanted) == len(found.kept) or len(wanted) > self._most:
+            more = [name for name in self._conversion.demand(found.gate) if name not in found.kept]
+            if not more or len(found.kept) >= self._most:
                 break
+            wanted = {*found.kept, *more[: self._most - len(found.kept)]}
             found = self._try(tuple(name for name in self._conversion.layers if name in wanted))
         if found.gate.passed:
             return self._reduce(found)
