@@ -157,10 +157,13 @@ class _Compilation:
         spec = self._settings.spec
         shape = (batch, spec.height, spec.width, 3)
         profile = self._builder.create_optimization_profile()
-        profile.set_shape(INPUT_NAME, shape, shape, shape)
-        # a bad range gives -1 here, and no exception
-        if self._config.add_optimization_profile(profile) < 0:
-            raise InputError(f"{self._library.title} refuses a batch of {batch} ({self._reason()}); give a smaller one")
+        try:
+            profile.set_shape(INPUT_NAME, shape, shape, shape)
+            added = self._config.add_optimization_profile(profile)
+        except RuntimeError as exc:
+            raise InputError(f"{self._library.title} refuses a batch of {batch} ({exc}); give another one") from exc
+        if added < 0:  # what a bad range gives, without an exception
+            raise InputError(f"{self._library.title} refuses a batch of {batch} ({self._reason()}); give another one")
 
     def _attach_timing_cache(self) -> Any | None:
         earlier = self._settings.timing_cache

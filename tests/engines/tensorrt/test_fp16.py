@@ -51,7 +51,7 @@ def run(model: ModelProto, names: list[str]) -> dict[str, np.ndarray]:
 
 
 def test_packaged_model_is_fp16_between_its_uint8_ends() -> None:
-    """No float32 tensor is left but what ONNX defines so (the scales of Resize), and the Cast to uint8 is the last node."""
+    """No float32 tensor is left but what ONNX defines so, the scales of Resize; the Cast to uint8 is the last node."""
     source = read_source(PACKAGED_MODEL)
     model = to_fp16(source.model)
     floats = {name for name, kind in tensor_types(model).items() if kind == TensorProto.FLOAT}

@@ -26,7 +26,7 @@ def ranges_of(model: ModelProto) -> dict[str, float]:
 
 
 def test_quantisation_is_symmetric_and_stands_at_convolutions_only() -> None:
-    """int8 with zero point 0, one scale a tensor, one a channel for weights; only convolutions read what was quantised."""
+    """int8 with zero point 0, one scale a tensor, one a channel for weights; only convolutions read it."""
     model = small(MILD)
     quantised = to_int8(model, ranges_of(model))
     weights = {item.name: numpy_helper.to_array(item) for item in quantised.graph.initializer}
@@ -83,7 +83,7 @@ def test_network_that_int8_spoils_is_refused() -> None:
     """Below the gate there is no int8 engine: the message names layers and the precision to take instead."""
     model = small(MILD)
     conversion = Int8Conversion(model, dict.fromkeys(ranges_of(model), 0.01))
-    with pytest.raises(ModelError, match="int8 engine would not pass its accuracy gate.*conv.*--precision fp16"):
+    with pytest.raises(ModelError, match=r"int8 engine would not pass its accuracy gate.*conv.*--precision fp16"):
         convert_within_gate(conversion, Gate(model, pictures(), 0.5, 0.98), lambda _: None)
 
 
@@ -103,5 +103,5 @@ def test_neighbour_of_another_model_is_refused(tmp_path: Path) -> None:
     path = write(onnx.load(PACKAGED_MODEL), tmp_path / "polyp.onnx")
     assert neighbour_ranges(read_source(path)) is None
     (tmp_path / "polyp.int8.onnx").write_bytes(path.read_bytes())
-    with pytest.raises(ModelError, match="was not quantised from polyp.onnx as it is now"):
+    with pytest.raises(ModelError, match=r"was not quantised from polyp\.onnx as it is now"):
         neighbour_ranges(read_source(path))

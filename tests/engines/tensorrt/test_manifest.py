@@ -93,7 +93,7 @@ def test_what_is_no_manifest_is_refused(text: str, tmp_path: Path) -> None:
 def test_missing_and_unreadable_manifests_are_refused(tmp_path: Path) -> None:
     """An engine is not run without a manifest that can be read."""
     engine = tmp_path / "polyp.engine"
-    with pytest.raises(ModelError, match="is missing.*rt-seg build-engine"):
+    with pytest.raises(ModelError, match=r"is missing.*rt-seg build-engine"):
         EngineManifest.load(engine)
     manifest_path(engine).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ModelError, match=r"cannot be read.*rt-seg build-engine"):
