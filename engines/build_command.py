@@ -91,7 +91,7 @@ def build_engine(
     the engines, and building with TensorRT itself (its names and signatures are checked against 10.16 and 11.4).
 
     Exit codes: 0 built, 2 wrong command line or impossible batch or target, 5 model unusable or below the gate, 6 gate
-    data unusable, 7 output unwritable, 8 no GPU or a build that failed, 9 TensorRT or ONNX Runtime missing, 130 ended
+    data unusable, 7 output unwritable, 8 no GPU or a build that failed, 9 without TensorRT or ONNX Runtime, 130 ended
     by Ctrl-C, 143 by SIGTERM, 129 by a closed terminal.
     """
     batches = _batches(batch)
