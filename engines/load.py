@@ -6,18 +6,22 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from rt_seg.errors import ModelError
+from rt_seg.errors import ModelError, RtSegError
 
 from .engine import Engine
-from .gpu import count_gpus
 from .precision import PrecisionChoice
+from .tensorrt.driver import probe_driver
+from .tensorrt.find import find_cached_engine
 
 __all__ = ["PACKAGED_MODEL", "PrecisionChoice", "load_engine"]
 
 PACKAGED_MODEL = Path(__file__).parent / "models" / "polyp.onnx"
 
 # suffix of the file -> "module:function" of its backend
-_BACKENDS = {".onnx": "rt_seg.engines.openvino:load_openvino_engine"}
+_BACKENDS = {
+    ".onnx": "rt_seg.engines.openvino:load_openvino_engine",
+    ".engine": "rt_seg.engines.tensorrt.engine:load_tensorrt_engine",
+}
 
 
 def load_engine(
@@ -30,39 +34,48 @@ def load_engine(
     """Load a model as an engine; use it as a context manager or close it.
 
     Args:
-        path_or_uri: A deployable ``.onnx`` file; ``None`` or ``"auto"``: the best for this machine, which
-            ``info.notes`` names with the reason; ``"cpu"``: the packaged model on the CPU.
+        path_or_uri: A deployable ``.onnx`` file, which runs on the CPU, or a built ``.engine``, which runs on an NVIDIA
+            GPU; ``None`` or ``"auto"``: the best for this machine, which ``info.notes`` names with the reason;
+            ``"cpu"``: the packaged model on the CPU.
         precision: On the CPU: ``auto`` is the fastest that passed its accuracy gate and that this CPU computes
-            natively, see `rt_seg.engines.precision.choose_precision`.
+            natively, see `rt_seg.engines.precision.choose_precision`. An engine's was chosen when it was built.
         threads: CPU threads of one inference; by default what suits a video pipeline.
         parallel_calls: Calls of `Engine.infer` that can run at once; by default what suits a video pipeline.
 
     Raises:
         ModelError: The file is missing, foreign or broken, or holds nothing for what was asked.
         EngineError: This machine cannot run what was asked for.
+        MissingDependencyError: What runs an ``.engine`` is not installed.
     """
     name = "auto" if path_or_uri is None else os.fspath(path_or_uri)
-    if name in ("auto", "cpu"):
-        path, notes = PACKAGED_MODEL, _why_cpu(name)
-    else:
-        path, notes = Path(name), ()
-    load = _backend_of(path)
-    return load(path, precision=precision, threads=threads, parallel_calls=parallel_calls, notes=notes)
-
-
-def _why_cpu(name: str) -> tuple[str, ...]:
+    if name == "auto":
+        return _load_best(precision, threads, parallel_calls)
+    path, notes = Path(name), tuple[str, ...]()
     if name == "cpu":
-        return ("the packaged model on the CPU, as asked for",)
-    if count_gpus() == 0:
-        return ("the packaged model on the CPU: no NVIDIA GPU here",)
-    return ("the packaged model on the CPU: there is an NVIDIA GPU, but this version has no TensorRT backend yet",)
+        path, notes = PACKAGED_MODEL, ("the packaged model on the CPU, as asked for",)
+    return _backend_of(path)(path, precision=precision, threads=threads, parallel_calls=parallel_calls, notes=notes)
+
+
+def _load_best(precision: PrecisionChoice, threads: int | None, parallel_calls: int | None) -> Engine:
+    """The packaged model on a GPU if there is a GPU and an engine for it that loads, else on the CPU."""
+    reason = "the precision or the threads of the CPU were asked for"
+    if precision == "auto" and threads is None:
+        path, reason = find_cached_engine(PACKAGED_MODEL, probe_driver())
+        if path is not None:
+            try:
+                return _backend_of(path)(path, parallel_calls=parallel_calls, notes=(reason,))
+            except RtSegError as exc:
+                reason = f"the engine for this GPU does not run: {exc}"
+    notes = (f"the packaged model on the CPU: {reason}",)
+    load = _backend_of(PACKAGED_MODEL)
+    return load(PACKAGED_MODEL, precision=precision, threads=threads, parallel_calls=parallel_calls, notes=notes)
 
 
 def _backend_of(path: Path) -> Callable[..., Engine]:
     suffix = path.suffix.lower()
-    if suffix == ".engine":
-        raise ModelError(f"{path}: TensorRT engines are not supported by this version yet; give the .onnx model")
     if suffix not in _BACKENDS:
-        raise ModelError(f"{path}: is not a model that rt-seg runs; give a deployable .onnx file, auto or cpu")
+        raise ModelError(
+            f"{path}: is not a model that rt-seg runs; give a deployable .onnx file, a built .engine, auto or cpu"
+        )
     module, _, function = _BACKENDS[suffix].partition(":")
     return cast("Callable[..., Engine]", getattr(import_module(module), function))

@@ -9,6 +9,8 @@ from typer.core import TyperGroup
 
 from rt_seg.benchmarks.command import evaluate
 from rt_seg.benchmarks.harness.command import benchmark
+from rt_seg.doctor import doctor
+from rt_seg.engines.build_command import build_engine
 from rt_seg.errors import RtSegError
 from rt_seg.realtime.command import stream
 from rt_seg.realtime.predict_command import predict
@@ -62,3 +64,5 @@ app.command()(benchmark)
 app.command()(train)
 app.command()(export)
 app.command()(explain)
+app.command()(build_engine)
+app.command()(doctor)

@@ -8,13 +8,29 @@ import numpy.typing as npt
 import pytest
 
 from rt_seg.engines import CallableEngine, Engine, ModelSpec, load_engine
+from rt_seg.engines.tensorrt.checks import EngineFile
+from rt_seg.engines.tensorrt.driver import Gpu
+from rt_seg.engines.tensorrt.engine import TensorRtEngine
+from rt_seg.engines.tensorrt.libraries import Libraries, TensorRtLog
 from rt_seg.errors import EngineError
 
+from .tensorrt.engine_files import manifest_of, plan_of
+from .tensorrt.fakes import GPU_NAME, Machine
+
 UInt8Array = npt.NDArray[np.uint8]
+
+
+def tensorrt_engine(model: Path) -> Engine:
+    """The GPU engine on a pretended machine: its own code, with stand-ins for TensorRT and pycuda."""
+    machine, plan = Machine(), plan_of()
+    libraries = Libraries("tensorrt", machine.trt, machine.cuda, TensorRtLog(machine.trt))
+    return TensorRtEngine(EngineFile(model, manifest_of(plan, model), plan), Gpu(0, GPU_NAME, "8.6", 0), libraries)
+
 
 BACKENDS: dict[str, Callable[[Path], Engine]] = {
     "callable": lambda _: CallableEngine(lambda frames: frames[..., 2].copy(), ModelSpec("tiny", 64, 48)),
     "openvino": load_engine,
+    "tensorrt": tensorrt_engine,
 }
 
 

@@ -13,6 +13,7 @@ from rt_seg.engines import PrecisionChoice, load, load_engine
 from rt_seg.engines.cpu import Cpu
 from rt_seg.engines.model_file import int8_neighbour
 from rt_seg.engines.precision import choose_precision
+from rt_seg.engines.tensorrt.driver import Driver
 from rt_seg.errors import EngineError, ModelError
 
 PLAIN = Cpu("plain", "GenuineIntel", frozenset({"avx2"}))
@@ -45,19 +46,18 @@ def test_names_mean_the_packaged_model(
         assert "packaged model on the CPU" in engine.info.notes[0]
 
 
-@pytest.mark.parametrize(("gpus", "says"), [(0, "no NVIDIA GPU here"), (2, "no TensorRT backend yet")])
-def test_auto_says_why_no_gpu(gpus: int, says: str, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With and without a GPU the notes give the reason for the CPU."""
+def test_auto_says_why_no_gpu(tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU the notes give the driver's reason for the CPU; with one, see the tests of TensorRT."""
     monkeypatch.setattr(load, "PACKAGED_MODEL", tiny_model_path)
-    monkeypatch.setattr(load, "count_gpus", lambda: gpus)
+    monkeypatch.setattr(load, "probe_driver", lambda: Driver(problem="there is no driver; install it"))
     with load_engine("auto") as engine:
-        assert says in engine.info.notes[0]
+        assert engine.info.notes[0] == "the packaged model on the CPU: no NVIDIA GPU here (there is no driver)"
 
 
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("model.engine", "TensorRT engines are not supported by this version"),
+        ("model.engine", "model.engine: there is no such engine; build it: rt-seg build-engine"),
         ("weights.keras", "is not a model that rt-seg runs"),
         ("gpu", "is not a model that rt-seg runs"),
         ("http://host/model.onnx", "no such model file"),

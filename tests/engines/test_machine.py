@@ -1,13 +1,11 @@
-"""What the processor and the GPU driver say, read from files and stand-ins of other machines."""
+"""What the processor can do, read from files of other machines."""
 
-import ctypes
 import os
 from pathlib import Path
 
 import pytest
 
 from rt_seg.engines.cpu import Cpu, usable_cores
-from rt_seg.engines.gpu import count_gpus
 
 CPUINFO = """processor\t: 0
 vendor_id\t: {vendor}
@@ -63,42 +61,3 @@ def test_a_quota_never_adds_cores(tmp_path: Path) -> None:
     path = tmp_path / "cpu.max"
     path.write_text("100000000 100000")
     assert usable_cores(path) == len(os.sched_getaffinity(0)) == usable_cores(tmp_path / "absent")
-
-
-class _Driver:
-    """Stands in for libcuda: answers the two calls."""
-
-    def __init__(self, gpus: int, init: int = 0, count: int = 0) -> None:
-        self._gpus, self._init, self._count = gpus, init, count
-
-    def cuInit(self, flags: int) -> int:  # noqa: N802  # the driver's name
-        assert flags == 0
-        return self._init
-
-    def cuDeviceGetCount(self, count: object) -> int:  # noqa: N802  # the driver's name
-        ctypes.cast(count, ctypes.POINTER(ctypes.c_int))[0] = self._gpus  # type: ignore[arg-type]  # a byref
-        return self._count
-
-
-@pytest.mark.parametrize(
-    ("driver", "expected"), [(_Driver(2), 2), (_Driver(0), 0), (_Driver(2, init=100), 0), (_Driver(2, count=3), 0)]
-)
-def test_counts_what_the_driver_shows(driver: _Driver, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """GPUs are counted by the driver; a driver that fails counts as none."""
-
-    def load(name: str) -> _Driver:
-        assert name == "libcuda.so.1"
-        return driver
-
-    monkeypatch.setattr(ctypes, "CDLL", load)
-    assert count_gpus() == expected
-
-
-def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without the library has no GPU, and nothing crashes."""
-
-    def absent(name: str) -> object:
-        raise OSError(name)
-
-    monkeypatch.setattr(ctypes, "CDLL", absent)
-    assert count_gpus() == 0
