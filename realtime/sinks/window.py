@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Self
 
 import cv2
@@ -23,12 +24,14 @@ class Window:
 
     Args:
         title: Name in its title bar.
+        press: Told the code of each key that is pressed; False ends the window. By default q and Esc do.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, press: Callable[[int], bool] = lambda key: key not in _END_KEYS) -> None:
         # OpenCV's Qt brings no fonts and says so with every window
         os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         self._title = title
+        self._press = press
         self._shown = False
         self._ended = False
 
@@ -73,8 +76,9 @@ class Window:
         """Handle what the user did, when there is nothing new to show; False once the user ended it."""
         if self._shown and not self._ended:
             # drawing and the close button are served in waitKey; 1 ms is the shortest wait it knows
-            pressed = cv2.waitKey(1) & 0xFF in _END_KEYS
-            self._ended = pressed or self._was_closed()
+            key = cv2.waitKey(1)
+            ends = key >= 0 and not self._press(key & 0xFF)
+            self._ended = ends or self._was_closed()
         return not self._ended
 
     def _was_closed(self) -> bool:

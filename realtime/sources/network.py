@@ -159,6 +159,7 @@ class NetworkSource:
             fps=fps,
             frame_count=self._selection.expected_frames(None, fps),
             time_base=base,
+            endless=self._container.duration is None,
         )
 
     def _decode(self) -> Generator[av.VideoFrame]:

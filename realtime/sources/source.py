@@ -24,6 +24,8 @@ class SourceInfo:
         time_base: Unit of the source's timestamps in seconds: `Frame.pts_seconds` are whole multiples of it.
         path: The file, where it is one: audio is copied from it.
         start_seconds: Stream time at which delivery begins (``--start``).
+        notes: What a user should know, such as wishes that were not met.
+        endless: True where an end is a loss: a camera, or a stream of no known length.
     """
 
     name: str
@@ -36,6 +38,8 @@ class SourceInfo:
     time_base: Fraction | None = None
     path: Path | None = None
     start_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    endless: bool = False
 
 
 class Source(Protocol):
