@@ -49,7 +49,7 @@ class Upkeep:
     reopen: Callable[[], Source] | None = None
     signal_timeout: float = 2.0
     reconnect: int | None = None
-    selection: Selection = Selection()
+    selection: Selection = field(default_factory=Selection)
     backoff: Callable[[], Backoff] = Backoff
     hung_seconds: float = _HUNG_SECONDS
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -158,6 +158,7 @@ class Capture:
                 source = None
                 if not self._comes_back(error):
                     break
+                error = None  # it was said that the signal is lost; what counts now is whether it returns
         except _ENDS:
             self._done = True
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller

@@ -19,8 +19,8 @@ def stream(
     source: Annotated[
         str,
         typer.Argument(
-            help="A video file, a folder or glob of images, a camera (0, /dev/video0), an rtsp://, http(s):// or udp:// "
-            "address, or the word demo for the clip that comes along.",
+            help="A video file, a folder or glob of images, a camera (0, /dev/video0), an rtsp://, http(s):// or "
+            "udp:// address, or the word demo for the clip that comes along.",
             show_default=False,
         ),
     ],

@@ -53,7 +53,7 @@ class EngineCare:
     backoff: Callable[[], Backoff] = Backoff
 
 
-class Unavailable(EngineError):
+class Unavailable(EngineError):  # noqa: N818 - the tree says that it is an error
     """Nothing was inferred, because the engine is out of service."""
 
 
@@ -192,9 +192,10 @@ class Crew:
                 raise
             promise.answer.set_exception(exc)
             return None
-        self._prepared_once = True
-        prepared.spans["capture"] = promise.spans["capture"]
-        return prepared
+        else:
+            self._prepared_once = True
+            prepared.spans["capture"] = promise.spans["capture"]
+            return prepared
 
     def _work(self, promise: Promise, prepared: Prepared | None) -> bool:
         """Infer and keep the promise; False if this thread was given up meanwhile."""

@@ -6,10 +6,10 @@ passthrough   capture ──frames──▶ crew ──promises──▶ follow 
                  └─────────────────frames──────────────▶ show (render, with the newest) ──▶ outlets
 ```
 
-With *aligned* each frame waits for its own segmentation. With *passthrough* (live sources only) a frame goes to be shown
-at once, and what is drawn is the newest segmentation there is by then; nothing on that way waits for the engine. Both
-are the same threads, joined differently: `_show` is called with a frame and a segmentation, by the thread that follows
-the promises, or by one that follows the frames.
+With *aligned* each frame waits for its own segmentation. With *passthrough* (live sources only) a frame goes to be
+shown at once, and what is drawn is the newest segmentation there is by then; nothing on that way waits for the engine.
+Both are the same threads, joined differently: `_show` is called with a frame and a segmentation, by the thread that
+follows the promises, or by one that follows the frames.
 
 What failure does is a matter of the channels' policy. EVERY (a file): the first error stops everything. LATEST (a live
 source): the source, the engine and the sinks are each kept up by their own part (`Capture`, `Crew`, `Outlet`), which

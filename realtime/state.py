@@ -1,4 +1,4 @@
-"""`StreamState`: what a stream is doing, in words for a person. `Status`: the board where the threads say what works."""
+"""`StreamState`: what a stream is doing, in words for a person. `Status`: the board where threads say what works."""
 
 import threading
 from enum import StrEnum
