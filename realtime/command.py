@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -206,7 +207,9 @@ def stream(
     except Interrupted as exc:
         raise typer.Exit(128 + exc.number) from exc
     if json_summary:
-        sys.stdout.write(json.dumps(summary.as_dict()) + "\n")
+        with suppress(OSError):  # a closed terminal
+            sys.stdout.write(json.dumps(summary.as_dict()) + "\n")
+            sys.stdout.flush()
     else:
         console.print_summary(summary)
     if summary.error is not None:

@@ -1,6 +1,6 @@
 """`python -m rt_seg` is `rt-seg`."""
 
-from rt_seg.cli import app
+from rt_seg.cli import run
 
 if __name__ == "__main__":
-    app(prog_name="rt-seg")
+    run()

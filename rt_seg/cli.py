@@ -1,6 +1,9 @@
 """The command line: one command a job, each defined in its room."""
 
+import os
 import sys
+import threading
+from contextlib import suppress
 from importlib.metadata import version as installed_version
 from typing import Annotated, Any
 
@@ -59,3 +62,20 @@ app.command()(predict)
 app.command()(evaluate)
 app.command()(train)
 app.command()(export)
+
+
+def run() -> None:
+    """`rt-seg` as a program.
+
+    Where a thread hangs in a call that cannot be cancelled (FFmpeg, a driver), Python's way out could hang or crash with
+    it: everything is written by then, so the process just ends.
+    """
+    try:
+        app(prog_name="rt-seg")
+    except SystemExit as end:
+        if not any(thread.name.startswith("rt-seg ") for thread in threading.enumerate()):
+            raise
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
