@@ -25,6 +25,7 @@ _WEIGHT = 500  # of the font: between regular and bold
 _SMALL = 400  # pixels of the shorter side below which the lines are brief
 _WORTH_MOVING = 0.25  # share of the plate that another corner must free of the field
 _WIDEST = max(StreamState, key=len)  # the plate keeps one width, whatever it says
+_OUTPUTS = {"record": "recording"}  # names of sinks in words
 _FINE = (StreamState.SEGMENTING, StreamState.STARTING)
 
 
@@ -75,7 +76,7 @@ class HudState:
 
     @property
     def _trouble(self) -> tuple[Line, ...]:
-        return tuple((f"{name} stopped", _AMBER) for name in self.stopped)
+        return tuple((f"{_OUTPUTS.get(name, name)} stopped", _AMBER) for name in self.stopped)
 
 
 class Hud:
