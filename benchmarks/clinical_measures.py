@@ -235,14 +235,17 @@ def _draw(
             drawn[index] = np.where(kept >= threshold, np.uint8(255), np.uint8(0))
         for polyp in tracking.drawn:
             frames, touches = sightings.get(polyp.track_id or 0, (set[int](), False))
-            alone = [each is polyp for each in tracking.polyps]
-            touched = touches or _touches(keep_regions(probability, threshold, alone) >= threshold, clip.truth[index])
-            sightings[polyp.track_id or 0] = frames | {index}, touched
+            sightings[polyp.track_id or 0] = (
+                frames | {index},
+                touches
+                or _touches(probability, threshold, [each is polyp for each in tracking.polyps], clip.truth[index]),
+            )
     return drawn, sightings
 
 
-def _touches(region: npt.NDArray[np.bool_], truth: UInt8Array) -> bool:
-    return bool(np.any(region & (truth > 0)))
+def _touches(probability: UInt8Array, threshold: int, alone: Sequence[bool], truth: UInt8Array) -> bool:
+    """Whether that region alone lies on a polyp."""
+    return bool(truth.any()) and bool(np.any((keep_regions(probability, threshold, alone) >= threshold) & (truth > 0)))
 
 
 def carried_over(clips: Iterable[SeenClip], lag: int, motion: GlobalMotion | None) -> float:
