@@ -54,6 +54,30 @@ def stream(
         Path | None,
         typer.Option(help="Write a PNG mask a frame into this folder.", rich_help_panel=_OUTPUT),
     ] = None,
+    events: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write sightings, lost signals, states and drops as .jsonl or .csv; may be given twice.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    snapshots: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the best frame of each sighting, with and without overlay.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            "--redact",
+            help="Black out all outside the field of view and text inside it, and leave sound and source names out.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
     show: Annotated[
         bool | None,
         typer.Option(
@@ -181,6 +205,9 @@ def stream(
         output=output,
         results=results,
         masks=masks,
+        events=tuple(events or ()),
+        snapshots=snapshots,
+        redact=redact,
         show=show,
         overlay=overlay,
         alpha=alpha,

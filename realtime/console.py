@@ -149,6 +149,8 @@ def _live_lines(summary: Summary) -> Iterator[str]:
     for state, count in summary.states.items():
         if state != StreamState.SEGMENTING.value:
             yield f"{state}: {count} frames"
+    if summary.sightings:
+        yield f"{summary.sightings} sighting{'s' * (summary.sightings != 1)} of polyps"
     if summary.signal_losses:
         yield f"the signal was lost {summary.signal_losses} time{'s' * (summary.signal_losses != 1)}"
     if summary.engine_failures:

@@ -162,11 +162,12 @@ class Crew:
         try:
             while self._work(*self._take()):
                 pass
-            return  # replaced meanwhile: another one closes
         except ChannelClosed:
             pass
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
             error = exc
+        else:
+            return  # replaced meanwhile: another one closes
         # each frame taken so far has its promise queued (both happen under the lock): the first to leave may close
         self._ended.set()
         self._frames.cancel()

@@ -10,12 +10,16 @@ from typing import Any
 from rt_seg.engines.engine import Engine
 
 from .controls import Controls
+from .events import EventLog, check_events_file
 from .outlet import RECORDING, Output
+from .scribe import Journal, Scribe
 from .settings import StreamSettings
+from .sinks.files import check_output_file
 from .sinks.masks import MasksSink
 from .sinks.results import ResultsSink, results_header
 from .sinks.sink import Sink
 from .sinks.video import VideoSink
+from .snapshots import check_snapshot_folder
 from .sources.source import SourceInfo
 
 
@@ -33,16 +37,30 @@ class Outputs:
 
     def __init__(self, settings: StreamSettings, info: SourceInfo, controls: Controls) -> None:
         self._settings = settings
-        self._info = info
+        self._info = without_identity(info) if settings.redact else info
         self._controls = controls
         self._header: dict[str, Any] = {}
-        self._video = None if settings.output is None else VideoSink(settings.output, info)
+        self._check(info.path)
+        self._video = None if settings.output is None else VideoSink(settings.output, self._info)
         self._masks = None if settings.masks is None else MasksSink(settings.masks, info.path)
         self._results = None if settings.results is None else ResultsSink(settings.results, self._header)
+
+    def _check(self, source: Path | None) -> None:
+        if self._settings.output is not None:
+            check_output_file(self._settings.output, ".mp4", source)
+        if self._settings.snapshots is not None:
+            check_snapshot_folder(self._settings.snapshots, source)
+        for path in self._settings.events:
+            check_events_file(path, source)
 
     def describe(self, engine: Engine) -> None:
         """Complete what the files say of their making, once the engine is known."""
         self._header.update(results_header(self._info, engine.spec, engine.info))
+
+    def journal(self, scribe: Scribe) -> Journal:
+        """The event log; it begins with this call, which comes after `describe`."""
+        log = EventLog(self._settings.events, self._header) if self._settings.events else None
+        return Journal(scribe, log, self._next_events if self._info.live else None)
 
     def sinks(self, *, keys: bool) -> list[Sink | Output]:
         """The sinks, the recording first; with keys (a window's, which goes before them) it can be switched."""
@@ -69,6 +87,14 @@ class Outputs:
 
     def _next_masks(self) -> Sink:
         return MasksSink(next_part(self._settings.masks or Path()), self._info.path)
+
+    def _next_events(self) -> EventLog:
+        return EventLog([next_part(path) for path in self._settings.events], self._header)
+
+
+def without_identity(info: SourceInfo) -> SourceInfo:
+    """What files may say of a redacted source: neither its name nor its place, and with the place goes the sound."""
+    return replace(info, name="redacted", path=None)
 
 
 def next_part(path: Path) -> Path:

@@ -75,6 +75,9 @@ class Observation:
     def on_output(self, name: str, error: BaseException) -> None:
         """A sink failed."""
 
+    def on_finished(self) -> None:
+        """All segmentations were refined; called by the thread that did."""
+
     def on_shown(self, rendered: Rendered) -> None:
         """A picture was handed to every sink; called by one thread."""
 
@@ -90,9 +93,11 @@ class Pipeline:
         source: Where frames come from; closed by the pipeline.
         prepare: Makes a frame ready; called by one thread at a time, in the order of the frames.
         segment: Infers; called by `parallel_calls` threads at once.
-        render: Draws; called by one thread. None: the picture must not be shown yet.
+        render: Draws; called by one thread.
         sinks: Where frames go; each gets a thread, and is closed by it.
         refine: Works on the segmentations in their order (stabilises, tracks); called by one thread.
+        admit: What of a captured frame may be seen by all that follows (redaction), on the thread that captures; None:
+            nothing of it yet.
         statistics: Where it counts; a new one by default.
         status: Where it says what works; a new one by default.
         parallel_calls: Inferences in flight.
@@ -107,10 +112,11 @@ class Pipeline:
         source: Source,
         prepare: Callable[[Frame], Prepared],
         segment: Callable[[Prepared], Segmentation],
-        render: Callable[[Showing], Rendered | None],
+        render: Callable[[Showing], Rendered],
         sinks: Sequence[Sink | Output],
         *,
         refine: Callable[[Segmentation], Segmentation] = lambda segmentation: segmentation,
+        admit: Callable[[Frame], Frame | None] | None = None,
         statistics: Statistics | None = None,
         status: Status | None = None,
         parallel_calls: int = 1,
@@ -130,6 +136,7 @@ class Pipeline:
         self._passthrough = live is not None and live.display == "passthrough"
         self._render = render
         self._refine = refine
+        self._admit = admit
         self._observation = observation or Observation()
         self._measures = measures
         self._newest: Segmentation | None = None
@@ -271,10 +278,17 @@ class Pipeline:
 
     def take_frame(self, frame: Frame, span: Span) -> None:
         """A frame of the source."""
+        admitted = frame if self._admit is None else self._admit(frame)
+        if admitted is None:
+            self.withheld += 1
+        else:
+            self._pass_on(admitted, span)
+        self.frames_in += 1
+
+    def _pass_on(self, frame: Frame, span: Span) -> None:
         if self._passthrough:
             self._display.put(Showing(frame, None, spans={"capture": span}))
         self._frames.put((frame, span))
-        self.frames_in += 1
 
     def take_stand_in(self, frame: Frame) -> None:
         """A black picture in place of one that is missing: it is shown, and nothing is inferred on it."""
@@ -316,6 +330,7 @@ class Pipeline:
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
             error = exc
         self._promised.cancel()
+        self._observation.on_finished()
         if not self._passthrough:
             self._end_show(error)
         elif error is not None and not isinstance(error, SourceInterrupted):
@@ -353,9 +368,6 @@ class Pipeline:
 
     def _show(self, showing: Showing) -> None:
         rendered = self._render(showing)
-        if rendered is None:
-            self.withheld += 1
-            return
         for outlet in self._outlets:
             outlet.put(rendered)
         if not self._outlets and self._measures:
@@ -377,6 +389,13 @@ class Pipeline:
             self.statistics.engine_failures += 1
             self._record_error(error)
         self._observation.on_engine(error)
+
+    def fail(self, name: str, error: BaseException) -> None:
+        """Something that writes beside the sinks failed: with a file that is the end, a live stream goes on."""
+        self.status.stop(name)
+        self._on_output(name, error)
+        if self._live is None:
+            self.stop()
 
     def _on_output(self, name: str, error: BaseException) -> None:
         self._record_error(error)

@@ -1,7 +1,6 @@
 """`Render`: from a frame and what is known of it to the picture that is shown and written."""
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +9,7 @@ from rt_seg.engines.geometry import Box
 
 from .controls import Controls
 from .follow import Follow
-from .frame import Frame, Rendered, Segmentation, Showing, Span
+from .frame import Rendered, Segmentation, Showing, Span
 from .hud import Hud, HudState, draw_no_signal
 from .overlay import Overlay
 from .state import Status, StreamState
@@ -29,8 +28,6 @@ class Render:
         statistics: Where the rate for the HUD comes from.
         status: What works and what does not.
         follow: Chooses the mask of frames that do not wait for their own; None: a frame's segmentation is its own.
-        judge: Says what is wrong with a picture, if anything.
-        redact: Makes a frame whose picture may be shown and written, and says whether it may be; None: every one may.
     """
 
     def __init__(
@@ -42,8 +39,6 @@ class Render:
         status: Status,
         *,
         follow: Follow | None = None,
-        judge: Callable[[Frame, Box], StreamState | None] = lambda _frame, _field: None,
-        redact: Callable[[Frame], Frame | None] | None = None,
     ) -> None:
         self._overlay = overlay
         self._hud = hud
@@ -51,29 +46,24 @@ class Render:
         self._statistics = statistics
         self._status = status
         self._follow = follow
-        self._judge = judge
-        self._redact = redact
         self._field: Box | None = None
         self._size = (0, 0)
 
-    def __call__(self, showing: Showing) -> Rendered | None:
-        """Draw one frame; None where it must not be shown."""
+    def __call__(self, showing: Showing) -> Rendered:
+        """Draw one frame."""
         start = time.perf_counter_ns()
         if not showing.signal:
             return self._stand_in(showing)
         segmentation = self._chosen(showing)
         state = self._state(showing, segmentation)
-        frame = showing.frame if self._redact is None else self._redact(showing.frame)
-        if frame is None:
-            return None
-        image = frame.image.copy()
+        image = showing.frame.image.copy()
         if segmentation is not None:
             self._overlay.style = self._controls.style
             self._overlay.draw(image, segmentation)
         self._draw_hud(image, state, segmentation)
         end = time.perf_counter_ns()
         spans = {**showing.spans, **({} if segmentation is None else segmentation.spans), "overlay": Span(start, end)}
-        return Rendered(frame, image, segmentation, spans, end, state)
+        return Rendered(showing.frame, image, segmentation, spans, end, state)
 
     def _stand_in(self, showing: Showing) -> Rendered:
         image = showing.frame.image.copy()
@@ -94,16 +84,11 @@ class Render:
         """The gravest of what holds."""
         if not self._status.engine or (segmentation is None and self._follow is None):
             return StreamState.UNAVAILABLE
-        wrong = self._judge(showing.frame, self._field_of(showing.frame) or Box.of_size(*_size(showing.frame)))
-        if wrong is not None:
-            return wrong
+        if self._status.picture is not None:
+            return self._status.picture
         if segmentation is not None:
             return StreamState.SEGMENTING
         return StreamState.STARTING if showing.segmentation is None else StreamState.WITHHELD
-
-    def _field_of(self, frame: Frame) -> Box | None:
-        """The field of view as the newest segmentation knows it, if the size has not changed since."""
-        return self._field if self._size == _size(frame) else None
 
     def _draw_hud(self, image: UInt8Array, state: StreamState, segmentation: Segmentation | None) -> None:
         if not self._controls.hud:
@@ -116,7 +101,3 @@ class Render:
         fps = self._statistics.recent.per_second if state is not StreamState.NO_SIGNAL else None
         said = HudState(fps, delay_ms, polyps, state, self._status.recording, self._status.stopped)
         self._hud.draw(image, said, field)
-
-
-def _size(frame: Frame) -> tuple[int, int]:
-    return frame.width, frame.height

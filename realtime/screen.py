@@ -29,6 +29,9 @@ class Screen:
         window: Where pictures go.
         controls: What the keys change.
         statistics: Where delays are counted.
+
+    Attributes:
+        last: The picture that is on the screen, if there is one.
     """
 
     name = "show"
@@ -43,7 +46,7 @@ class Screen:
         self._message = ""
         self._message_left = 0
         self._help_left = _HELP_PICTURES
-        self._last: Rendered | None = None
+        self.last: Rendered | None = None
 
     def write(self, rendered: Rendered) -> None:
         """See `Sink.write`."""
@@ -66,7 +69,7 @@ class Screen:
             return self._window.poll() and self._show_message()
         if self._controls.paused:
             return self._window.poll() and self._show_message()
-        self._last = rendered
+        self.last = rendered
         return self._show(rendered)
 
     def _show(self, rendered: Rendered) -> bool:
@@ -76,10 +79,10 @@ class Screen:
 
     def _show_message(self) -> bool:
         """Say what a key did, also while no new picture comes."""
-        if self._controls.message == self._message or self._last is None:
+        if self._controls.message == self._message or self.last is None:
             return True
         line = self._line()
-        return self._window.show(with_line(self._last.image, line) if line else self._last.image)
+        return self._window.show(with_line(self.last.image, line) if line else self.last.image)
 
     def _line(self) -> str:
         """What stands below the picture: what the last key did, else the keys, for a while."""

@@ -8,6 +8,7 @@ from typing import Literal
 from rt_seg.engines.load import PrecisionChoice
 from rt_seg.errors import InputError
 
+from .field_of_view import parse_roi
 from .overlay import Style
 from .pipeline import Display
 from .sources.camera import CameraMode, parse_size
@@ -25,7 +26,7 @@ class StreamSettings:
     output: Path | None = None
     results: Path | None = None
     masks: Path | None = None
-    events: Path | None = None
+    events: tuple[Path, ...] = ()
     snapshots: Path | None = None
     show: bool | None = None
     overlay: Style = "contour"
@@ -57,6 +58,17 @@ class StreamSettings:
     def writes(self) -> bool:
         """Whether anything is written."""
         return any((self.output, self.results, self.masks, self.events, self.snapshots))
+
+    def check(self) -> None:
+        """Refuse what cannot be used whatever the source.
+
+        Raises:
+            InputError: With what to give instead.
+        """
+        self.chosen_display()
+        self.camera_mode()
+        parse_roi(self.roi)
+        parse_min_frames(self.min_frames)
 
     def chosen_display(self) -> Display:
         """How frames are shown.

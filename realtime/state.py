@@ -23,6 +23,8 @@ class Status:
 
     Attributes:
         engine: Whether the engine answers.
+        picture: What is wrong with the picture, if anything.
+        losses: How often the signal was lost: what is known of earlier pictures holds no longer.
         recording: Whether a recording is being written; None where none was asked for.
         stopped: What had to stop, such as ``recording``, and is tried again.
     """
@@ -31,6 +33,8 @@ class Status:
         self._lock = threading.Lock()
         self._stopped: dict[str, None] = {}  # a set that keeps its order
         self.engine = True
+        self.picture: StreamState | None = None
+        self.losses = 0
         self.recording: bool | None = None
 
     @property
@@ -38,6 +42,11 @@ class Status:
         """Names of the outputs that failed and have not come back, in the order in which they failed."""
         with self._lock:
             return tuple(self._stopped)
+
+    def lose(self) -> None:
+        """The signal is lost."""
+        self.losses += 1
+        self.picture = None
 
     def stop(self, name: str) -> None:
         """An output failed."""

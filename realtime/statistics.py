@@ -130,8 +130,8 @@ class Statistics:
     Attributes:
         video_delay: From the frame complete in memory to its hand-over.
         annotation_delay: The same for the frame that the shown mask was computed on, where a mask was shown.
-        activation_delay: From the capture of the frame in which a sighting began to the hand-over of the first that
-            shows it: what `--min-frames` costs.
+        activation_delay: From the capture of the first frame that showed a sighting until its mask was there to be
+            drawn: the annotation delay with what ``--min-frames`` adds.
         shown: Frames of the source that were handed over; its rate is over the whole run.
         recent: The same over the last moments.
         with_mask: Those with a current mask, be it empty.
@@ -140,6 +140,7 @@ class Statistics:
         stand_ins: Pictures shown in place of missing ones.
         signal_losses: How often the signal was lost.
         engine_failures: How often the engine left service.
+        sightings: Polyps that were activated.
     """
 
     def __init__(self) -> None:
@@ -156,6 +157,7 @@ class Statistics:
         self.stand_ins = 0
         self.signal_losses = 0
         self.engine_failures = 0
+        self.sightings = 0
 
     def count_shown(self, rendered: "Rendered") -> None:
         """Count a picture that was handed to every sink; called by one thread."""

@@ -38,6 +38,8 @@ class Summary:
         frames_with_mask: Frames out that carried a current mask, be it empty.
         signal_losses: How often the signal was lost.
         engine_failures: How often the engine failed and was started again.
+        sightings: Polyps that were activated.
+        activation_delay: From the first frame that showed one until its mask could be drawn, ``--min-frames`` included.
         ended_by: ``end`` of the source, ``signal``, ``window`` or ``error``.
         signal: Number of the ending signal, if one came.
         error: What went wrong first, if anything; a live stream may have gone on.
@@ -61,6 +63,8 @@ class Summary:
     frames_with_mask: int
     signal_losses: int
     engine_failures: int
+    sightings: int
+    activation_delay: Percentiles
     ended_by: str
     signal: int | None
     error: RtSegError | None
@@ -94,6 +98,8 @@ class Summary:
             "frames_with_mask": self.frames_with_mask,
             "signal_losses": self.signal_losses,
             "engine_failures": self.engine_failures,
+            "sightings": self.sightings,
+            "activation_delay_ms": self.activation_delay.as_dict(),
             "ended_by": self.ended_by,
             "error": None if self.error is None else str(self.error),
         }
@@ -126,6 +132,7 @@ def summarise(
     ended_by: str,
     signal: int | None,
     window_dropped: int = 0,
+    more_outputs: Mapping[str, Path] | None = None,
 ) -> Summary:
     """Collect the figures of a pipeline that has ended.
 
@@ -137,6 +144,7 @@ def summarise(
         ended_by: See `Summary`.
         signal: See `Summary`.
         window_dropped: Pictures that the window was too slow for.
+        more_outputs: What was written beside the sinks.
 
     Raises:
         BaseException: What ended the pipeline, where that is not one of rt-seg's own errors: a defect, not a summary.
@@ -148,7 +156,7 @@ def summarise(
     return Summary(
         source=source,
         engine=engine,
-        outputs=_outputs(pipeline.outlets),
+        outputs=_outputs(pipeline.outlets) | dict(more_outputs or {}),
         notes=tuple(note for outlet in pipeline.outlets for note in outlet.notes),
         frames_in=pipeline.frames_in,
         frames_out=pipeline.frames_out,
@@ -164,6 +172,8 @@ def summarise(
         frames_with_mask=statistics.with_mask,
         signal_losses=statistics.signal_losses,
         engine_failures=statistics.engine_failures,
+        sightings=statistics.sightings,
+        activation_delay=statistics.activation_delay.percentiles(),
         ended_by="error" if pipeline.broken_off else ended_by,
         signal=signal,
         error=error,

@@ -1,9 +1,6 @@
 """The command line: one command a job, each defined in its room."""
 
-import os
 import sys
-import threading
-from contextlib import suppress
 from importlib.metadata import version as installed_version
 from typing import Annotated, Any
 
@@ -13,6 +10,7 @@ from typer.core import TyperGroup
 from rt_seg.benchmarks.command import evaluate
 from rt_seg.errors import RtSegError
 from rt_seg.realtime.command import stream
+from rt_seg.realtime.leaving import leave
 from rt_seg.realtime.predict_command import predict
 from rt_seg.train.command import export, train
 
@@ -65,17 +63,9 @@ app.command()(export)
 
 
 def run() -> None:
-    """`rt-seg` as a program.
-
-    Where a thread hangs in a call that cannot be cancelled (FFmpeg, a driver), Python's way out could hang or crash with
-    it: everything is written by then, so the process just ends.
-    """
+    """`rt-seg` as a program; it ends also where a thread hangs in a call that cannot be cancelled."""
     try:
         app(prog_name="rt-seg")
     except SystemExit as end:
-        if not any(thread.name.startswith("rt-seg ") for thread in threading.enumerate()):
-            raise
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+        leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise

@@ -164,7 +164,7 @@ def test_a_stall_is_no_signal_and_its_end_is_signal() -> None:
 
 
 def test_a_reader_that_hangs_is_left_behind_and_adds_nothing() -> None:
-    """A call that never returns is given up; another thread opens the source anew; what the first brings is not taken."""
+    """A call that never returns is given up; another thread opens anew; what the first brings later is not taken."""
     release = threading.Event()
     hung = Scripted(2, lambda: release.wait(30), 50)
     again = Scripted(3)

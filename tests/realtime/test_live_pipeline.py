@@ -1,4 +1,4 @@
-"""Live streams whose engine or sinks fail: the picture goes on, no old mask is on a new picture, the failure is said."""
+"""Live streams whose engine or sinks fail: the picture goes on without an old mask, and the failure is said."""
 
 import threading
 import time

@@ -312,7 +312,7 @@ def test_a_signal_ends_it_between_two_attempts(
 
 @pytest.mark.slow
 def test_a_full_disk_stops_the_recording_and_not_the_stream(tiny_model_path: Path, tmp_path: Path) -> None:
-    """A recording that may not grow is stopped and said to be; every frame is shown; the exit code is that of outputs."""
+    """A recording that may not grow is stopped and said to be; every frame is shown; the exit code says it, too."""
     clip, output = write_clip(tmp_path / "clip.mp4", 75, texture=120), tmp_path / "out.mp4"
 
     def small_files() -> None:

@@ -52,6 +52,7 @@ def segmentation_of(frame: Frame, *, polyp: bool = True) -> Segmentation:
 
 
 def centre(polyp: Polyp) -> tuple[float, float]:
+    """Middle of its box."""
     return polyp.box.x + polyp.box.width / 2, polyp.box.y + polyp.box.height / 2
 
 
@@ -161,7 +162,8 @@ def test_states_are_the_gravest_that_holds(render: Callable[..., tuple[Render, C
     assert (late.state, late.segmentation) == (StreamState.WITHHELD, None)
     status.engine = False
     assert shown(made(Showing(frame, segmentation_of(old)))).state is StreamState.UNAVAILABLE
-    judged, _, _ = render(judge=lambda _frame, _field: StreamState.BLURRED)
+    judged, _, board = render()
+    board.picture = StreamState.BLURRED
     assert shown(judged(Showing(frame, segmentation_of(frame)))).state is StreamState.BLURRED
     aligned, _, _ = render()
     assert shown(aligned(Showing(frame, None))).state is StreamState.UNAVAILABLE
@@ -190,15 +192,3 @@ def test_keys_change_what_is_drawn(render: Callable[..., tuple[Render, Controls,
     assert (shown(made(showing)).image == frame.image).all()
     controls.press(ord("h"))
     assert (shown(made(showing)).image != frame.image).any()
-
-
-def test_what_must_not_be_shown_is_not(render: Callable[..., tuple[Render, Controls, Status]]) -> None:
-    """While redaction does not know what to cover, there is no picture; then it is the covered one."""
-    frame = frame_at(0, 100, 100)
-    covered = Frame(0, 0.0, frame.captured_ns, np.zeros_like(frame.image))
-    made, _, _ = render(redact=lambda _frame: None)
-    assert made(Showing(frame, segmentation_of(frame, polyp=False))) is None
-    made, _, _ = render(redact=lambda _frame: covered)
-    rendered = shown(made(Showing(frame, segmentation_of(frame, polyp=False))))
-    assert not rendered.image.any()
-    assert rendered.frame is covered
