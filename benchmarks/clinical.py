@@ -136,7 +136,7 @@ def main(
     stabilise: Annotated[str, typer.Option(help="off, light or strong: for the tables of threshold and wait.")] = (
         "light"
     ),
-    min_frames: Annotated[str, typer.Option(help="K/N for the threshold table.")] = "3/5",
+    min_frames: Annotated[str, typer.Option(help="K/N for the threshold table.")] = "2/3",
     candidates: Annotated[bool, typer.Option("--candidates", help="Compare other filters, too.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:

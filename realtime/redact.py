@@ -1,9 +1,9 @@
 """`Redactor`: pictures without what names a patient: black outside the field of view, text inside it covered.
 
-The detector of text is a simple one: bright strokes, thin and of one width, that stand in a row of at least three, or
-that stay where they are while the picture behind them moves. It finds captions, dates and names as processors and
-recorders draw them: bright, upright, in rows. It does not find dark, slanted or single letters on a picture that stands
-still, nor a patient's page that fills the screen: look at what was recorded before it leaves the house.
+The detector of text is a simple one: strokes, thin and of one width, that stand in a row of at least three, or bright
+ones that stay where they are while the picture behind them moves. It finds captions, dates and names as processors and
+recorders draw them: in strong contrast, upright, in rows. It does not find faint or slanted text, single letters on a
+picture that stands still, nor a patient's page that fills the screen: look at what was recorded before it is passed on.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ FloatArray = npt.NDArray[np.float32]
 
 _ROWS = 480  # height of the copy that text is looked for in
 _STROKE = 9  # pixels of that copy: strokes are thinner
-_CONTRAST = 45  # levels by which strokes are brighter than what is around them, in any channel
+_CONTRAST = 45  # levels by which strokes differ from what is around them, in some channel
 _LOW, _HIGH = 5, 44  # height of letters in that copy
 _WIDEST = 2.2  # width of a letter, in heights; beyond it is a line
 _FULLEST = 0.85  # share of its box that a letter fills at most: a reflection is a filled spot
@@ -39,7 +39,7 @@ _MOVED = 3.0  # mean difference in levels from which the picture behind counts a
 
 @dataclass(frozen=True, slots=True)
 class _Letter:
-    """A connected bright stroke, in pixels of the small copy."""
+    """A connected stroke, in pixels of the small copy."""
 
     x: int
     y: int
@@ -101,8 +101,8 @@ class Redactor:
         factor = max(image.shape[0] / _ROWS, 0.25)
         size = max(round(box.width / factor), 8), max(round(box.height / factor), 8)
         small = np.asarray(cv2.resize(image[box.slices], size, interpolation=cv2.INTER_AREA), np.uint8)
-        strokes = _strokes(small)
-        found = find_text(strokes) + self._still(small, strokes)
+        bright, dark = _strokes(small, cv2.MORPH_TOPHAT), _strokes(small, cv2.MORPH_BLACKHAT)
+        found = find_text(bright) + find_text(dark) + self._still(small, bright)
         for text in found:
             scaled = _scaled(text, size, box)
             if scaled is not None:
@@ -130,19 +130,25 @@ class Redactor:
         return [each for each in boxes if max(each.width, each.height) >= _LOW + 4]  # the dilation adds four
 
 
-def _strokes(small: UInt8Array) -> UInt8Array:
-    """Thin bright strokes in any channel: uint8 ``[h, w]`` with 0 and 255."""
+def _strokes(small: UInt8Array, kind: int) -> UInt8Array:
+    """Thin strokes that are brighter (top hat) or darker (black hat) than what is around them, in any channel.
+
+    Coloured letters on bright tissue are hardly brighter in any channel, but much darker in the one they lack.
+
+    Returns:
+        uint8 ``[h, w]`` with 0 and 255.
+    """
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (_STROKE, _STROKE))
-    hats = cv2.split(cv2.morphologyEx(small, cv2.MORPH_TOPHAT, kernel))
-    brightest = cv2.max(cv2.max(hats[0], hats[1]), hats[2])
-    return np.asarray(cv2.threshold(brightest, _CONTRAST - 1, 255, cv2.THRESH_BINARY)[1], np.uint8)
+    hats = cv2.split(cv2.morphologyEx(small, kind, kernel))
+    strongest = cv2.max(cv2.max(hats[0], hats[1]), hats[2])
+    return np.asarray(cv2.threshold(strongest, _CONTRAST - 1, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 def find_text(strokes: UInt8Array) -> list[Box]:
     """Rows of at least three letters.
 
     Args:
-        strokes: uint8 ``[h, w]`` with 0 and 255: where thin bright strokes are, at about 480 rows to the frame.
+        strokes: uint8 ``[h, w]`` with 0 and 255: where thin strokes are, at about 480 rows to the frame.
 
     Returns:
         Their boxes, with a margin, inside the picture.
