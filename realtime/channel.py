@@ -125,3 +125,8 @@ class Channel(Generic[T]):
     def mean_occupancy(self) -> float:
         """Items that waited already when one was put, on average."""
         return self._occupancy_sum / self._puts if self._puts else 0.0
+
+    @property
+    def fullness(self) -> float:
+        """`mean_occupancy` as a share (0-1) of the capacity."""
+        return self.mean_occupancy / self.capacity

@@ -2,13 +2,17 @@
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 _INPUT = "Input"
+_LIVE = "Live"
+_CAMERA = "Camera"
 _OUTPUT = "Output"
+_MASK = "Mask"
 _LOOK = "Look"
 
 
@@ -16,8 +20,8 @@ def stream(
     source: Annotated[
         str,
         typer.Argument(
-            help="A video file, a folder or glob of images, a camera index, an rtsp://, http(s):// or udp:// address, "
-            "or the word demo for the clip that comes along.",
+            help="A video file, a folder or glob of images, a camera (0, /dev/video0), an rtsp://, http(s):// or "
+            "udp:// address, or the word demo for the clip that comes along.",
             show_default=False,
         ),
     ],
@@ -50,11 +54,36 @@ def stream(
         Path | None,
         typer.Option(help="Write a PNG mask a frame into this folder.", rich_help_panel=_OUTPUT),
     ] = None,
+    events: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write sightings, lost signals, states and drops as .jsonl or .csv; may be given twice.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    snapshots: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the best frame of each sighting, with and without overlay.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            "--redact",
+            help="Black out all outside the field of view and text inside it, and leave sound and source names out.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
     show: Annotated[
         bool | None,
         typer.Option(
             "--show/--no-show",
-            help="Show a window (q or Esc ends it). By default where there is a display and nothing is written.",
+            help="Show a window; its keys stand below the picture. By default where there is a display and nothing is "
+            "written.",
             rich_help_panel=_OUTPUT,
             show_default=False,
         ),
@@ -83,9 +112,62 @@ def stream(
             min=0.0,
             max=1.0,
             help="Probability from which a pixel counts as polyp; by default the model's own.",
-            rich_help_panel=_LOOK,
+            rich_help_panel=_MASK,
             show_default=False,
         ),
+    ] = None,
+    stabilise: Annotated[
+        Literal["off", "light", "strong"],
+        typer.Option(help="How much masks are held still from frame to frame.", rich_help_panel=_MASK),
+    ] = "light",
+    min_frames: Annotated[
+        str,
+        typer.Option(metavar="K/N", help="Draw a polyp once K of the last N frames showed it.", rich_help_panel=_MASK),
+    ] = "1/1",
+    display: Annotated[
+        Literal["aligned", "passthrough"] | None,
+        typer.Option(
+            help="aligned: each frame waits for its own mask (default for files). passthrough: each frame is shown at "
+            "once, with the newest mask moved to where the tissue is (default for live streams).",
+            rich_help_panel=_LIVE,
+            show_default=False,
+        ),
+    ] = None,
+    max_staleness: Annotated[
+        float,
+        typer.Option(min=10.0, metavar="MS", help="passthrough: an older mask is withheld.", rich_help_panel=_LIVE),
+    ] = 120.0,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Play a file at its own pace, as if it were a camera.", rich_help_panel=_LIVE),
+    ] = False,
+    signal_timeout: Annotated[
+        float,
+        typer.Option(
+            min=0.2, metavar="SECONDS", help="Without a picture for so long there is no signal.", rich_help_panel=_LIVE
+        ),
+    ] = 2.0,
+    reconnect: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Attempts to open a lost source again before the stream ends; by default without end.",
+            rich_help_panel=_LIVE,
+            show_default=False,
+        ),
+    ] = None,
+    camera_size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Ask for this size.", rich_help_panel=_CAMERA, show_default=False),
+    ] = None,
+    camera_fps: Annotated[
+        float | None,
+        typer.Option(min=1.0, help="Ask for so many frames a second.", rich_help_panel=_CAMERA, show_default=False),
+    ] = None,
+    camera_format: Annotated[
+        Literal["MJPG", "YUYV", "NV12"] | None,
+        typer.Option(help="Ask for this format on the wire.", rich_help_panel=_CAMERA, show_default=False),
     ] = None,
     roi: Annotated[
         str,
@@ -107,10 +189,13 @@ def stream(
 
     Ctrl-C ends it like the end of the video: every file is finished and playable.
 
+    A live stream goes on whatever fails behind its picture; the failure is said at once and by the exit code.
+
     Exit codes: 0 done, 2 wrong command line, 3 source unusable, 4 source broke off midway, 5 model unusable, 7 output
     unwritable, 8 engine failed, 130 ended by Ctrl-C, 143 by SIGTERM, 129 by a closed terminal.
     """
     from .console import Console
+    from .signals import Interrupted
     from .stream import StreamSettings, run_stream
 
     settings = StreamSettings(
@@ -120,6 +205,9 @@ def stream(
         output=output,
         results=results,
         masks=masks,
+        events=tuple(events or ()),
+        snapshots=snapshots,
+        redact=redact,
         show=show,
         overlay=overlay,
         alpha=alpha,
@@ -129,11 +217,26 @@ def stream(
         start=start,
         duration=duration,
         limit=limit,
+        stabilise=stabilise,
+        min_frames=min_frames,
+        display=display,
+        max_staleness_ms=max_staleness,
+        live=live,
+        signal_timeout=signal_timeout,
+        reconnect=reconnect,
+        camera_size=camera_size,
+        camera_fps=camera_fps,
+        camera_format=camera_format,
     )
-    with Console() as console:
-        summary = run_stream(settings, console)
+    try:
+        with Console() as console:
+            summary = run_stream(settings, console)
+    except Interrupted as exc:
+        raise typer.Exit(128 + exc.number) from exc
     if json_summary:
-        sys.stdout.write(json.dumps(summary.as_dict()) + "\n")
+        with suppress(OSError):  # a closed terminal
+            sys.stdout.write(json.dumps(summary.as_dict()) + "\n")
+            sys.stdout.flush()
     else:
         console.print_summary(summary)
     if summary.error is not None:

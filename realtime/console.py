@@ -1,6 +1,8 @@
 """What a person sees while a stream runs and at its end. All of it goes to standard error but the summary."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +24,7 @@ from rt_seg.engines.engine import EngineInfo
 
 from .pipeline import Pipeline
 from .sources.source import SourceInfo
+from .state import StreamState
 from .statistics import Percentiles
 from .summary import Summary
 
@@ -60,11 +63,13 @@ class Console:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._progress is not None:
-            self._progress.stop()
+            with suppress(OSError):
+                self._progress.stop()
 
     def note(self, line: str) -> None:
-        """Say one line."""
-        self._errors.print(line, markup=False, soft_wrap=True)
+        """Say one line; where the terminal is gone, nobody hears it, and that is no reason to end."""
+        with suppress(OSError):
+            self._errors.print(line, markup=False, soft_wrap=True)
 
     def begin(self, source: SourceInfo, engine: EngineInfo) -> None:
         """Say what runs on what, and start the progress bar (files) or status line (live)."""
@@ -82,38 +87,74 @@ class Console:
             *columns, _RateColumn(), TextColumn("{task.fields[status]}"), console=self._errors, transient=True
         )
         self._task = self._progress.add_task("stream", total=source.frame_count, rate=None, status="")
-        self._progress.start()
+        with suppress(OSError):
+            self._progress.start()
 
     def update(self, pipeline: Pipeline) -> None:
         """Show how far it is."""
         if self._progress is None or self._task is None:
             return
         lost = sum(pipeline.dropped.values())
-        self._progress.update(
-            self._task,
-            completed=pipeline.frames_out,
-            rate=pipeline.statistics.shown.per_second,
-            status=f"{lost} dropped" if lost else "",
-        )
+        with suppress(OSError):
+            self._progress.update(
+                self._task,
+                completed=pipeline.frames_out,
+                rate=pipeline.statistics.recent.per_second,
+                status=f"{lost} dropped" if lost else "",
+            )
 
     def print_summary(self, summary: Summary) -> None:
         """Print the closing summary to standard output."""
-        console = RichConsole(file=sys.stdout, highlight=False)
-        rate = f" at {summary.fps:.1f} fps" if summary.fps else ""
-        counts = (
-            f"{summary.frames_in} frames in, {summary.frames_out} out{rate}, {summary.frames_with_polyps} with a polyp"
-        )
-        console.print(counts, soft_wrap=True)
-        for cause, count in summary.dropped.items():
-            console.print(f"dropped before {cause}: {count}", soft_wrap=True)
-        if summary.frames_out:
-            console.print(_times_table(summary))
-        for name, path in summary.outputs.items():
-            console.print(f"{name}: {path}", markup=False, soft_wrap=True)
-        for note in summary.notes:
-            console.print(note, markup=False, soft_wrap=True)
-        if not summary.outputs and summary.ended_by == "end":
-            console.print("nothing was written; add -o overlay.mp4 to keep the overlay", soft_wrap=True)
+        with suppress(OSError):
+            _print_summary(summary)
+
+
+def _print_summary(summary: Summary) -> None:
+    """The closing summary."""
+    console = RichConsole(file=sys.stdout, highlight=False)
+    rate = f" at {summary.fps:.1f} fps" if summary.fps else ""
+    counts = f"{summary.frames_in} frames in, {summary.frames_out} out{rate}, {summary.frames_with_polyps} with a polyp"
+    console.print(counts, soft_wrap=True)
+    for cause, count in summary.dropped.items():
+        console.print(_loss(cause, count), soft_wrap=True)
+    for line in _live_lines(summary):
+        console.print(line, soft_wrap=True)
+    if summary.frames_out:
+        console.print(_times_table(summary))
+    for name, path in summary.outputs.items():
+        console.print(f"{name}: {path}", markup=False, soft_wrap=True)
+    for note in summary.notes:
+        console.print(note, markup=False, soft_wrap=True)
+    if not summary.outputs and summary.ended_by == "end":
+        console.print("nothing was written; add -o overlay.mp4 to keep the overlay", soft_wrap=True)
+
+
+def _loss(cause: str, count: int) -> str:
+    """One line for the frames lost by a cause, see `Pipeline.dropped`."""
+    if cause == "infer":
+        return f"not segmented, because newer ones came: {count}"
+    if cause == "show":
+        return f"not shown, because newer ones came: {count}"
+    if cause == "redact":
+        return f"withheld until the field of view was found: {count}"
+    stopped = cause.removesuffix(" stopped")
+    return f"not in {stopped}, {'which had failed' if stopped != cause else 'because it was slow'}: {count}"
+
+
+def _live_lines(summary: Summary) -> Iterator[str]:
+    """What only a live stream goes through."""
+    if summary.frames_out and summary.frames_with_mask < summary.frames_out:
+        share = 100 * summary.frames_with_mask / summary.frames_out
+        yield f"{share:.1f} % of the frames shown carried a current mask"
+    for state, count in summary.states.items():
+        if state != StreamState.SEGMENTING.value:
+            yield f"{state}: {count} frames"
+    if summary.sightings:
+        yield f"{summary.sightings} sighting{'s' * (summary.sightings != 1)} of polyps"
+    if summary.signal_losses:
+        yield f"the signal was lost {summary.signal_losses} time{'s' * (summary.signal_losses != 1)}"
+    if summary.engine_failures:
+        yield f"the engine failed {summary.engine_failures} time{'s' * (summary.engine_failures != 1)}"
 
 
 def _times_table(summary: Summary) -> Table:

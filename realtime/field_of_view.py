@@ -98,6 +98,16 @@ class FieldOfView:
         self._frames += 1
         return self._box or Box.of_size(width, height)
 
+    @property
+    def outline(self) -> npt.NDArray[np.int32] | None:
+        """The convex outline of what is lit, closer than the box where corners are cut; None while nothing is found.
+
+        int32 ``[points, 2]``: x and y of pixels of the frame, inside the box.
+        """
+        if self._mean is None or self._box is None:
+            return None
+        return _largest_outline(self._mean, self._size)
+
     def _look(self, image: UInt8Array) -> None:
         lit = _lit(image)
         if float(cv2.mean(lit)[0]) < _DARK_SHARE:
@@ -154,3 +164,16 @@ def _largest_box(mean: npt.NDArray[np.float32], size: tuple[int, int]) -> Box | 
     bottom = height if y + small_height >= rows - 1 else -(-(y + small_height) * height // rows)
     box = Box(left, top, right - left, bottom - top)
     return box if box.area >= _SMALLEST_SHARE * width * height else None
+
+
+def _largest_outline(mean: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.int32] | None:
+    """The convex hull of the largest lit region's pixels, in frame pixels; whole small pixels are taken in."""
+    outlines, _ = cv2.findContours((mean > _LIT_MEAN).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not outlines:
+        return None
+    points = max(outlines, key=cv2.contourArea).reshape(-1, 2)
+    corners = np.concatenate([points + offset for offset in ((0, 0), (1, 0), (0, 1), (1, 1))])
+    scale = np.array(size, np.float64) / np.array(mean.shape[::-1])
+    last = np.array(size) - 1
+    hull = cv2.convexHull(np.minimum(np.rint(corners * scale), last).astype(np.int32))
+    return np.asarray(hull, np.int32).reshape(-1, 2)

@@ -1,4 +1,7 @@
-"""The data that flows: `Frame` -> `Prepared` -> `Segmentation` -> `Rendered`. All frozen; units are in the names."""
+"""The data that flows: `Frame` -> `Prepared` -> `Segmentation` -> `Showing` -> `Rendered`.
+
+All frozen; units are in the names.
+"""
 
 from dataclasses import dataclass, field
 
@@ -6,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rt_seg.engines.geometry import Box, Geometry
+
+from .state import StreamState
 
 UInt8Array = npt.NDArray[np.uint8]
 
@@ -97,6 +102,8 @@ class Segmentation:
         threshold: uint8 value from which a pixel counts as polyp.
         polyps: The regions at that threshold, largest first.
         spans: When each stage so far worked on it, by stage name.
+        grey: The small grey picture that motion is estimated from (`rt_seg.realtime.motion.small_grey` of the region),
+            once it was made.
     """
 
     frame: Frame
@@ -105,6 +112,25 @@ class Segmentation:
     threshold: int
     polyps: tuple[Polyp, ...]
     spans: dict[str, Span]
+    grey: UInt8Array | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """A frame that is about to be shown, with what is known of it by now.
+
+    Attributes:
+        frame: The frame; while there is no signal, a black one of the size of the last.
+        segmentation: The newest answer of the engine: with ``aligned`` the frame's own, with ``passthrough`` an earlier
+            one's. None where there is none.
+        signal: False for a picture that stands in for a missing one.
+        spans: When each stage so far worked on it, by stage name.
+    """
+
+    frame: Frame
+    segmentation: Segmentation | None
+    signal: bool = True
+    spans: dict[str, Span] = field(default_factory=dict[str, Span])
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +140,19 @@ class Rendered:
     Attributes:
         frame: The frame that is shown.
         image: uint8 ``[H, W, 3]``, BGR: the one copy of the frame's picture, with the overlay. Read-only to sinks.
-        segmentation: Where its mask comes from; the frame in it may be an older one.
+        segmentation: The mask that is shown, where the tissue is in `frame`; the frame in it is the one that it was
+            computed on and may be an older one. None where a mask is missing or withheld, which is not the same as
+            none found.
         spans: When each stage worked on it, by stage name.
         rendered_ns: `time.perf_counter_ns` when the picture was complete.
+        state: What the stream was doing, see `rt_seg.realtime.state.StreamState`.
+        signal: False for a picture that stands in for a missing one: shown and recorded, but no frame of the source.
     """
 
     frame: Frame
     image: UInt8Array = field(repr=False)
-    segmentation: Segmentation
+    segmentation: Segmentation | None
     spans: dict[str, Span]
     rendered_ns: int
+    state: StreamState = StreamState.SEGMENTING
+    signal: bool = True

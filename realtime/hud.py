@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -10,19 +9,24 @@ import numpy.typing as npt
 
 from rt_seg.engines.geometry import Box
 
+from .state import StreamState
+
 UInt8Array = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
-Status = Literal["segmenting", "segmentation unavailable", "no signal"]
+Line = tuple[str, Colour]
 
 _WHITE: Colour = (235, 235, 235)  # all colours are BGR
 _GREY: Colour = (165, 165, 165)
 _CYAN: Colour = (255, 230, 0)
 _AMBER: Colour = (40, 170, 255)
+_RED: Colour = (60, 60, 245)
 _BACKGROUND = 0.35  # share of the picture that shines through the plate
 _WEIGHT = 500  # of the font: between regular and bold
 _SMALL = 400  # pixels of the shorter side below which the lines are brief
 _WORTH_MOVING = 0.25  # share of the plate that another corner must free of the field
-_WIDEST = "segmentation unavailable"  # the plate keeps one width, whatever it says
+_WIDEST = max(StreamState, key=len)  # the plate keeps one width, whatever it says
+_OUTPUTS = {"record": "recording"}  # names of sinks in words
+_FINE = (StreamState.SEGMENTING, StreamState.STARTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,34 +35,48 @@ class HudState:
 
     Attributes:
         fps: Frames a second at the moment, or None while it is not known.
-        delay_ms: Milliseconds from capture to now, or None.
+        delay_ms: Annotation delay: milliseconds from the capture of the frame that the shown mask was computed on to
+            now, or None where no mask is shown.
         polyps: Number of polyps in the mask that is shown, or None where there is no mask.
         status: What the stream is doing.
+        recording: Whether a recording is being written; None where none was asked for.
+        stopped: Outputs that failed and are tried again, such as ``recording``.
     """
 
     fps: float | None = None
     delay_ms: float | None = None
     polyps: int | None = None
-    status: Status = "segmenting"
+    status: StreamState = StreamState.SEGMENTING
+    recording: bool | None = None
+    stopped: tuple[str, ...] = ()
 
     @property
-    def lines(self) -> tuple[tuple[str, Colour], ...]:
+    def lines(self) -> tuple[Line, ...]:
         """The lines with their colours, from top to bottom."""
         fps = "-" if self.fps is None else f"{self.fps:.1f}"
         delay = "-" if self.delay_ms is None else f"{self.delay_ms:.0f}"
-        count = "no mask" if self.polyps is None else f"{self.polyps or 'no'} polyp{'' if self.polyps == 1 else 's'}"
         return (
-            (self.status, _WHITE if self.status == "segmenting" else _AMBER),
-            (count, _CYAN if self.polyps else _WHITE),
+            (self.status.value, _WHITE if self.status in _FINE else _AMBER),
+            (self._count, _CYAN if self.polyps else _WHITE),
+            *self._trouble,
             (f"{fps} fps   {delay} ms delay", _WHITE),
             ("research use only", _GREY),
         )
 
     @property
-    def brief(self) -> tuple[tuple[str, Colour], ...]:
+    def brief(self) -> tuple[Line, ...]:
         """The lines for a small picture: trouble or else the count, and what the picture is not for."""
-        status, count, _, use = self.lines
-        return (count if self.status == "segmenting" else status), use
+        fine = self.status in _FINE
+        first = (self._count, _CYAN if self.polyps else _WHITE) if fine else (self.status.value, _AMBER)
+        return first, *self._trouble, ("research use only", _GREY)
+
+    @property
+    def _count(self) -> str:
+        return "no mask" if self.polyps is None else f"{self.polyps or 'no'} polyp{'' if self.polyps == 1 else 's'}"
+
+    @property
+    def _trouble(self) -> tuple[Line, ...]:
+        return tuple((f"{_OUTPUTS.get(name, name)} stopped", _AMBER) for name in self.stopped)
 
 
 class Hud:
@@ -75,7 +93,7 @@ class Hud:
         self._renew_seconds = renew_seconds
         self._font = cv2.FontFace("sans")  # ships inside OpenCV
         self._plate = np.zeros((0, 0, 3), np.uint8)
-        self._shown: tuple[int, bool, str, int | None] | None = None
+        self._shown: tuple[object, ...] | None = None
         self._corner = 0
         self._shown_at = 0.0
 
@@ -107,18 +125,23 @@ class Hud:
         return boxes[self._corner]
 
     def _renew(self, size: int, state: HudState, *, brief: bool) -> None:
-        words, now = (size, brief, state.status, state.polyps), time.perf_counter()
+        words = (size, brief, state.status, state.polyps, state.recording, state.stopped)
+        now = time.perf_counter()
         if words == self._shown and now - self._shown_at < self._renew_seconds:
             return
-        self._plate = self._make_plate(size, state.brief if brief else state.lines, "" if brief else _WIDEST)
+        lines = state.brief if brief else state.lines
+        self._plate = self._make_plate(size, lines, "" if brief else _WIDEST, recording=bool(state.recording))
         self._shown, self._shown_at = words, now
 
-    def _make_plate(self, size: int, lines: tuple[tuple[str, Colour], ...], widest: str) -> UInt8Array:
-        padding, step = round(0.7 * size), round(1.45 * size)
-        width = max(self._width(text, size) for text in (widest, *(text for text, _ in lines))) + 2 * padding
+    def _make_plate(self, size: int, lines: tuple[Line, ...], widest: str, *, recording: bool) -> UInt8Array:
+        padding, step, dot = round(0.7 * size), round(1.45 * size), round(0.38 * size)
+        # room for the dot is kept, so that the plate does not change when a recording begins
+        width = max(self._width(text, size) for text in (widest, *(text for text, _ in lines))) + 3 * padding + 2 * dot
         plate = np.zeros((step * len(lines) + round(1.1 * padding), width, 3), np.uint8)
         for row, (text, colour) in enumerate(lines):
             cv2.putText(plate, text, (padding, padding + size + step * row), colour, self._font, size, _WEIGHT)
+        if recording:
+            cv2.circle(plate, (width - padding - dot, padding + size - dot), dot, _RED, cv2.FILLED, cv2.LINE_AA)
         return plate
 
     def _width(self, text: str, size: int) -> int:
@@ -142,3 +165,16 @@ def _shared_pixels(one: Box, other: Box) -> int:
     across = min(one.right, other.right) - max(one.x, other.x)
     down = min(one.bottom, other.bottom) - max(one.y, other.y)
     return max(across, 0) * max(down, 0)
+
+
+def draw_no_signal(image: UInt8Array) -> None:
+    """Say in the middle of a picture that stands in for a missing one that there is no signal.
+
+    Args:
+        image: uint8 ``[H, W, 3]``, BGR, contiguous; written to.
+    """
+    height, width = image.shape[:2]
+    font, text = cv2.FontFace("sans"), StreamState.NO_SIGNAL.value
+    size = max(min(2 * text_size(width, height), width // len(text)), 8)
+    text_width = int(cv2.getTextSize((0, 0), text, (0, 0), font, size, _WEIGHT)[2])
+    cv2.putText(image, text, ((width - text_width) // 2, (height + size) // 2), _AMBER, font, size, _WEIGHT)

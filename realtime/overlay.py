@@ -43,7 +43,7 @@ class Overlay:
             raise ValueError(f"overlay style {style!r} is not one of contour, fill, heatmap, none")
         if not 0.0 <= alpha <= 1.0:
             raise ValueError(f"overlay alpha {alpha} is not between 0 and 1")
-        self._style = style
+        self.style: Style = style
         self._alpha = alpha
         self._colour = colour
         self._tint = np.zeros((0, 0, 3), np.uint8)
@@ -56,16 +56,16 @@ class Overlay:
             image: uint8 ``[H, W, 3]``, BGR, of the segmentation's frame size, contiguous; written to.
             segmentation: What to show.
         """
-        if self._style == "heatmap":
+        if self.style == "heatmap":
             self._draw_heatmap(image, segmentation)
-        elif self._style != "none":
+        elif self.style != "none":
             self._draw_outlines(image, segmentation)
 
     def _draw_outlines(self, image: UInt8Array, segmentation: Segmentation) -> None:
         outlines = [_fixed_point(outline) for outline in contours(segmentation)]
         if not outlines:
             return
-        if self._style == "fill":
+        if self.style == "fill":
             self._tint_inside(image, outlines)
         width = line_width(image)
         # from 1080p on, a step of one pixel is too small to see, and antialiasing doubles the time

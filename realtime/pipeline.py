@@ -1,44 +1,93 @@
 """`Pipeline`: the stages on their threads, from source to sinks, with one way to stop.
 
 ```
-capture ──frames──▶ workers (preprocess, infer) ──in order──▶ render ──▶ a channel and a thread for each sink
+aligned       capture ──frames──▶ crew (prepare, infer) ──promises──▶ show (refine, render) ──▶ outlets
+passthrough   capture ──frames──▶ crew ──promises──▶ follow (refine) ──▶ the newest segmentation
+                 └─────────────────frames──────────────▶ show (render, with the newest) ──▶ outlets
 ```
 
-A worker takes a frame, prepares it and queues a promise of its segmentation while it holds a lock, then infers without
-the lock: so several inferences are in flight, the promises stand in the order of the frames, and of a live source the
-newest frame is taken only when somebody is free to work on it.
+With *aligned* each frame waits for its own segmentation. With *passthrough* (live sources only) a frame goes to be
+shown at once, and what is drawn is the newest segmentation there is by then; nothing on that way waits for the engine.
+Both are the same threads, joined differently: `_show` is called with a frame and a segmentation, by the thread that
+follows the promises, or by one that follows the frames.
 
-All threads are daemons: a call into FFmpeg or a driver can hang and cannot be cancelled. A second after `stop` such a
+What failure does is a matter of the channels' policy. EVERY (a file): the first error stops everything. LATEST (a live
+source): the source, the engine and the sinks are each kept up by their own part (`Capture`, `Crew`, `Outlet`), which
+notes the error here and goes on; only a source that is given up, or a defect of ours, ends the stream.
+
+All threads are daemons: a call into FFmpeg or a driver can hang and cannot be cancelled. A moment after `stop` such a
 thread is abandoned, and what it kept waiting is finalised without it.
 """
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from rt_seg.errors import EngineError, OutputError, SourceInterrupted
 
+from .capture import Capture, Upkeep
 from .channel import Channel, ChannelClosed, Policy
-from .frame import Frame, Prepared, Rendered, Segmentation, Span
+from .crew import Crew, EngineCare, Promise
+from .frame import Frame, Prepared, Rendered, Segmentation, Showing, Span
+from .outlet import Outlet, Output
 from .sinks.sink import Sink
 from .sources.source import Source
+from .state import Status
 from .statistics import Statistics
 
-GRACE_SECONDS = 1.0
-_LEAVE_SECONDS = 5.0
-_SINK_CAPACITY = 4
+GRACE_SECONDS = 0.7
+"""How long a stage may take to end by itself, once asked; twice that, and the process can go within two seconds."""
+
+_SETTLE_SECONDS = 0.1  # for threads that are about to end
+
+Display = Literal["aligned", "passthrough"]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """How a live stream runs and is kept up.
+
+    Attributes:
+        display: ``aligned`` or ``passthrough``.
+        upkeep: How the source is kept up.
+        care: How the engine is kept up.
+    """
+
+    display: Display = "aligned"
+    upkeep: Upkeep = field(default_factory=Upkeep)
+    care: EngineCare = field(default_factory=EngineCare)
+
+
+class Observation:
+    """What a pipeline tells while it runs; each may be called by any of its threads and must return at once."""
+
+    def on_signal(self, present: bool, reason: str, seconds: float) -> None:
+        """The signal was lost, or is back, at a stream time."""
+
+    def on_engine(self, error: EngineError | None) -> None:
+        """The engine left service by an error, or is back."""
+
+    def on_output(self, name: str, error: BaseException) -> None:
+        """A sink failed."""
+
+    def on_finished(self) -> None:
+        """All segmentations were refined; called by the thread that did."""
+
+    def on_shown(self, rendered: Rendered) -> None:
+        """A picture was handed to every sink; called by one thread."""
 
 
 class Pipeline:
     """Runs one stream, once: `start`, then `wait` until it returns True.
 
-    `stop` may be called from any thread or signal handler.
-
-    The first error stops everything; frames before it reach every sink, and every sink is closed. The error stands in
-    `error` afterwards. Use it as a context manager: leaving stops it and waits.
+    `stop` may be called from any thread or signal handler. What went wrong first stands in `error` afterwards, also
+    where a live stream went on; `broken_off` says whether it ended the stream. Every sink is closed. Use it as a
+    context manager: leaving stops it and waits.
 
     Args:
         source: Where frames come from; closed by the pipeline.
@@ -46,9 +95,16 @@ class Pipeline:
         segment: Infers; called by `parallel_calls` threads at once.
         render: Draws; called by one thread.
         sinks: Where frames go; each gets a thread, and is closed by it.
+        refine: Works on the segmentations in their order (stabilises, tracks); called by one thread.
+        admit: What of a captured frame may be seen by all that follows (redaction), on the thread that captures; None:
+            nothing of it yet.
         statistics: Where it counts; a new one by default.
+        status: Where it says what works; a new one by default.
         parallel_calls: Inferences in flight.
         policy: EVERY for files, LATEST for live sources: then recordings that cannot follow lose frames, too.
+        live: How a live stream runs; only with LATEST.
+        observation: Told what happens.
+        measures: Whether delays are counted where the first sink takes a picture; False: somebody else counts them.
     """
 
     def __init__(
@@ -56,48 +112,94 @@ class Pipeline:
         source: Source,
         prepare: Callable[[Frame], Prepared],
         segment: Callable[[Prepared], Segmentation],
-        render: Callable[[Segmentation], Rendered],
-        sinks: Sequence[Sink],
+        render: Callable[[Showing], Rendered],
+        sinks: Sequence[Sink | Output],
         *,
+        refine: Callable[[Segmentation], Segmentation] = lambda segmentation: segmentation,
+        admit: Callable[[Frame], Frame | None] | None = None,
         statistics: Statistics | None = None,
+        status: Status | None = None,
         parallel_calls: int = 1,
         policy: Policy = Policy.EVERY,
+        live: Live | None = None,
+        observation: Observation | None = None,
+        measures: bool = True,
     ) -> None:
+        live = (live or Live()) if policy is Policy.LATEST else None
         self.statistics = statistics or Statistics()
+        self.status = status or Status()
         self.frames_in = 0
+        self.withheld = 0
         self.error: BaseException | None = None
-        self._source = source
-        self._prepare = prepare
-        self._segment = segment
+        self.broken_off = False
+        self._live = live
+        self._passthrough = live is not None and live.display == "passthrough"
         self._render = render
-        self._sinks = list(sinks)
-        self._frames: Channel[tuple[Frame, Span]] = Channel(1 if policy is Policy.LATEST else 2, policy)
-        self._promised: Channel[Future[Segmentation]] = Channel(parallel_calls + 1)
-        self._outlets: list[Channel[Rendered]] = [Channel(_SINK_CAPACITY, policy) for _ in self._sinks]
-        self._taking = threading.Lock()
-        self._pending: set[Future[Segmentation]] = set()
+        self._refine = refine
+        self._admit = admit
+        self._observation = observation or Observation()
+        self._measures = measures
+        self._newest: Segmentation | None = None
         self._lock = threading.Lock()
         self._stop_at: float | None = None
         self._abandoned_at: float | None = None
-        self._capture_thread = self._thread("capture", self._run_capture)
-        self._worker_threads = [self._thread(f"infer-{i}", self._run_worker) for i in range(parallel_calls)]
-        self._ending_threads = [self._thread("render", self._run_render)]
-        for sink, outlet in zip(self._sinks, self._outlets, strict=True):
-            self._ending_threads.append(self._thread(sink.name, self._run_sink, sink, outlet))
+        self._frames: Channel[tuple[Frame, Span]] = Channel(2 if live is None else 1, policy)
+        self._display: Channel[Showing] = Channel(2, policy)
+        self._promised: Channel[Promise] = Channel(parallel_calls + 1)
+        self._capture = Capture(source, self, self.statistics, None if live is None else live.upkeep)
+        self._crew = Crew(
+            self._frames,
+            self._promised,
+            prepare,
+            segment,
+            calls=parallel_calls,
+            care=None if live is None else live.care,
+            on_engine=self._on_engine,
+            background=self._passthrough,
+        )
+        self._outlets = [self._outlet(sink, policy, first=index == 0) for index, sink in enumerate(sinks)]
+        self._show_threads = [self._thread("show", self._run_display)] if self._passthrough else []
+        self._show_threads.append(self._thread("follow" if self._passthrough else "show", self._run_promises))
 
     @staticmethod
-    def _thread(name: str, target: Callable[..., None], *args: object) -> threading.Thread:
-        return threading.Thread(target=target, args=args, name=f"rt-seg {name}", daemon=True)
+    def _thread(name: str, target: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=target, name=f"rt-seg {name}", daemon=True)
+
+    def _outlet(self, sink: Sink | Output, policy: Policy, *, first: bool) -> Outlet:
+        output = sink if isinstance(sink, Output) else Output(sink.name, sink)
+        counts = first and self._measures
+        return Outlet(
+            output,
+            policy,
+            self.statistics,
+            self.status,
+            on_error=partial(self._on_output, output.name),
+            on_taken=self.statistics.count_handed_over if counts else None,
+        )
+
+    # --- from outside
 
     def start(self) -> None:
         """Start every thread."""
-        for thread in (self._capture_thread, *self._worker_threads, *self._ending_threads):
+        for thread in (*self._show_threads, *(outlet.thread for outlet in self._outlets)):
             thread.start()
+        self._crew.start()
+        self._capture.start()
 
     def stop(self) -> None:
         """Ask it to end as if the source had ended: what was captured is shown and written. Returns at once."""
         if self._stop_at is None:
             self._stop_at = time.monotonic()
+            self._capture.stop()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the source of a file is not read for the moment; a live one cannot be held."""
+        return self._capture.paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._capture.paused = paused and self._live is None
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end.
@@ -106,25 +208,23 @@ class Pipeline:
             timeout: Longest wait in seconds; None waits for ever (for the bounded time after `stop`).
 
         Returns:
-            True once every sink is closed (or abandoned, two seconds after `stop`); False when the time was up first.
+            True once every sink is closed (or abandoned, twice `GRACE_SECONDS` after `stop`); False when the time was
+            up first.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while any(thread.is_alive() for thread in self._ending_threads):
+        while (alive := self._alive()) is not None:
             now = time.monotonic()
             if self._abandoned_at is not None and now > self._abandoned_at + GRACE_SECONDS:
-                stuck = ", ".join(t.name.removeprefix("rt-seg ") for t in self._ending_threads if t.is_alive())
-                self._record_error(OutputError(f"{stuck} did not finish in time; its file may miss its end"))
+                self._record_error(
+                    OutputError(f"{self._stuck_names()} did not finish in time; its file may miss its end")
+                )
                 return True
             if self._stop_at is not None and now > self._stop_at + GRACE_SECONDS:
                 self._abandon()
             if deadline is not None and now >= deadline:
                 return False
-            self._join_one(0.1 if deadline is None else min(0.1, deadline - now))
-        return True
-
-    def _join_one(self, timeout: float) -> None:
-        """Wait for any thread that must end, without spinning."""
-        next(thread for thread in self._ending_threads if thread.is_alive()).join(timeout)
+            alive.join(0.1 if deadline is None else max(min(0.1, deadline - now), 0.0))
+        return self._source_released(deadline)
 
     def __enter__(self) -> Self:
         self.start()
@@ -135,11 +235,12 @@ class Pipeline:
     ) -> None:
         self.stop()
         self.wait()
-        if self._abandoned_at is None:
-            # after an error inference may still be at work: a thread that comes back from OpenVINO or FFmpeg while
-            # Python ends aborts the process
-            for thread in (self._capture_thread, *self._worker_threads):
-                thread.join(_LEAVE_SECONDS)
+
+    @property
+    def left_behind(self) -> bool:
+        """After the end: whether a thread hangs in a call that cannot be cancelled."""
+        self._crew.join(_SETTLE_SECONDS)
+        return self._capture.alive or self._crew.stuck or self._alive() is not None
 
     @property
     def frames_out(self) -> int:
@@ -147,156 +248,189 @@ class Pipeline:
         return self.statistics.shown.count
 
     @property
+    def outlets(self) -> Sequence[Outlet]:
+        """The sinks' outlets, which know what was written."""
+        return self._outlets
+
+    @property
     def dropped(self) -> dict[str, int]:
-        """Frames lost by cause: ``infer`` before inference, a sink's name before it took them; newer ones came."""
-        lost = {"infer": self._frames.dropped}
-        lost |= {sink.name: outlet.dropped for sink, outlet in zip(self._sinks, self._outlets, strict=True)}
+        """Frames lost by cause.
+
+        ``infer``: not segmented, newer ones came (with passthrough they were shown all the same); ``show``: not shown,
+        newer ones came; ``redact``: withheld until the field of view was found; a sink's name: not written, because it
+        was slow; with ``stopped``: because it had failed.
+        """
+        lost = {"infer": self._frames.dropped, "show": self._display.dropped, "redact": self.withheld}
+        for outlet in self._outlets:
+            lost[outlet.name] = outlet.channel.dropped
+            lost[f"{outlet.name} stopped"] = outlet.missed
         return {cause: count for cause, count in lost.items() if count}
 
     @property
     def occupancy(self) -> dict[str, float]:
         """Mean share (0-1) of each channel that was full when something was put in, by the stage that takes from it."""
-        channels: dict[str, Channel[tuple[Frame, Span]] | Channel[Future[Segmentation]] | Channel[Rendered]] = {
-            "infer": self._frames,
-            "render": self._promised,
-        }
-        channels |= {sink.name: outlet for sink, outlet in zip(self._sinks, self._outlets, strict=True)}
-        return {name: channel.mean_occupancy / channel.capacity for name, channel in channels.items()}
+        means = {"infer": self._frames.fullness, "show": self._promised.fullness}
+        if self._passthrough:
+            means = {"infer": self._frames.fullness, "follow": self._promised.fullness, "show": self._display.fullness}
+        return means | {outlet.name: outlet.channel.fullness for outlet in self._outlets}
 
-    # --- the stages, each on its thread
+    # --- what the capture brings; see `capture.Receiver`
 
-    def _run_capture(self) -> None:
-        error: BaseException | None = None
-        try:
-            self._capture_all()
-        except ChannelClosed:
-            pass
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
-            error = exc
-        try:
-            self._source.close()
-        except BaseException as exc:  # noqa: BLE001 - an earlier error counts more
-            error = error or exc
+    def take_frame(self, frame: Frame, span: Span) -> None:
+        """A frame of the source."""
+        admitted = frame if self._admit is None else self._admit(frame)
+        if admitted is None:
+            self.withheld += 1
+        else:
+            self._pass_on(admitted, span)
+        self.frames_in += 1
+
+    def _pass_on(self, frame: Frame, span: Span) -> None:
+        if self._passthrough:
+            self._display.put(Showing(frame, None, spans={"capture": span}))
+        self._frames.put((frame, span))
+
+    def take_stand_in(self, frame: Frame) -> None:
+        """A black picture in place of one that is missing: it is shown, and nothing is inferred on it."""
+        if self._passthrough:
+            self._display.put(Showing(frame, None, signal=False))
+        else:
+            self._promised.put(Promise(frame, None))
+
+    def on_signal(self, present: bool, reason: str) -> None:
+        """The signal was lost, or is back."""
+        self.statistics.signal_losses += not present
+        if not present:
+            self._newest = None
+        self._observation.on_signal(present, reason, self._capture.seconds)
+
+    def on_end(self, error: BaseException | None) -> None:
+        """Nothing more comes."""
+        self._display.close(error)
         self._frames.close(error)
 
-    def _capture_all(self) -> None:
-        frames = iter(self._source)
-        while self._stop_at is None:
-            start = time.perf_counter_ns()
-            frame = next(frames, None)
-            if frame is None:
-                return
-            span = Span(start, time.perf_counter_ns())
-            self.statistics.add_stage("capture", span.end_ns - span.start_ns)
-            self._frames.put((frame, span))
-            self.frames_in += 1
+    # --- the stages
 
-    def _run_worker(self) -> None:
-        error: BaseException | None = None
-        try:
-            while True:
-                self._work(*self._take())
-        except ChannelClosed:
-            pass
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
-            error = exc
-        # each frame taken so far has its promise queued (both happen under the lock): the first to leave may close
-        self._frames.cancel()
-        self._promised.close(error)
-
-    def _take(self) -> tuple[Prepared, "Future[Segmentation]"]:
-        with self._taking:
-            frame, captured = self._frames.get()
-            prepared = self._prepare(frame)
-            prepared.spans["capture"] = captured
-            promise: Future[Segmentation] = Future()
-            with self._lock:
-                self._pending.add(promise)
-            self._promised.put(promise)
-            return prepared, promise
-
-    def _work(self, prepared: Prepared, promise: "Future[Segmentation]") -> None:
-        try:
-            promise.set_result(self._segment(prepared))
-        except InvalidStateError:
-            return  # abandoned meanwhile
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller in the frame's place
-            if not promise.done():
-                promise.set_exception(exc)
-        finally:
-            with self._lock:
-                self._pending.discard(promise)
-
-    def _run_render(self) -> None:
+    def _run_promises(self) -> None:
+        """Follow the promises: show each frame (aligned), or keep the newest segmentation (passthrough)."""
         error: BaseException | None = None
         try:
             for promise in self._promised:
-                self._hand_over(self._render(promise.result()))
+                segmentation = self._outcome(promise)
+                if self._passthrough:
+                    self._newest = segmentation or self._newest
+                else:
+                    spans = promise.spans if segmentation is None else segmentation.spans
+                    self._show(Showing(promise.frame, segmentation, promise.answer is not None, spans))
         except ChannelClosed:
             pass
         except CancelledError:
-            error = EngineError(
-                "the engine did not answer within a second of being asked to stop; its last frames are missing"
-            )
+            if self._live is None:
+                error = EngineError("the engine did not answer in time when asked to stop; its last frames are missing")
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
             error = exc
-        if error is not None:
-            self._record_error(error)
         self._promised.cancel()
-        for outlet in self._outlets:
-            outlet.close()
+        self._observation.on_finished()
+        if not self._passthrough:
+            self._end_show(error)
+        elif error is not None and not isinstance(error, SourceInterrupted):
+            self._record_error(error, breaks_off=True)
+            self._display.cancel()
 
-    def _hand_over(self, rendered: Rendered) -> None:
+    def _outcome(self, promise: Promise) -> Segmentation | None:
+        """The refined segmentation of a frame; None where there is none, and that is no reason to end."""
+        if promise.answer is None:
+            return None
+        try:
+            segmentation = promise.answer.result()
+        except CancelledError:
+            raise
+        except BaseException:
+            if self._live is None:
+                raise
+            return None
+        return self._refine(segmentation)
+
+    def _run_display(self) -> None:
+        """Follow the frames (passthrough): show each with the newest segmentation there is by now."""
+        error: BaseException | None = None
+        try:
+            for showing in self._display:
+                newest = self._newest if showing.signal else None
+                self._show(Showing(showing.frame, newest, showing.signal, showing.spans))
+        except ChannelClosed:
+            pass
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
+            error = exc
+        self._display.cancel()
+        self._frames.cancel()
+        self._end_show(error)
+
+    def _show(self, showing: Showing) -> None:
+        rendered = self._render(showing)
         for outlet in self._outlets:
             outlet.put(rendered)
-        if not self._outlets:
-            self._count_delay(rendered)
-        self.statistics.shown.add(rendered.rendered_ns)
-        self.statistics.with_polyps += bool(rendered.segmentation.polyps)
-        for stage in ("preprocess", "infer", "overlay"):
-            span = rendered.spans[stage]
-            self.statistics.add_stage(stage, span.end_ns - span.start_ns)
+        if not self._outlets and self._measures:
+            self.statistics.count_handed_over(rendered)
+        self.statistics.count_shown(rendered)
+        self._observation.on_shown(rendered)
 
-    def _count_delay(self, rendered: Rendered) -> None:
-        now = time.perf_counter_ns()
-        self.statistics.video_delay.add(now - rendered.frame.captured_ns)
-        self.statistics.annotation_delay.add(now - rendered.segmentation.frame.captured_ns)
-
-    def _run_sink(self, sink: Sink, outlet: Channel[Rendered]) -> None:
-        first = sink is self._sinks[0]
-        try:
-            for rendered in outlet:
-                start = time.perf_counter_ns()
-                if first:
-                    self._count_delay(rendered)
-                sink.write(rendered)
-                self.statistics.add_stage(sink.name, time.perf_counter_ns() - start)
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
-            self._record_error(exc)
-        finally:
-            outlet.cancel()
-            try:
-                sink.close()
-            except BaseException as exc:  # noqa: BLE001 - an earlier error counts more
-                self._record_error(exc)
+    def _end_show(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._record_error(error, breaks_off=True)
+        for outlet in self._outlets:
+            outlet.channel.close()
 
     # --- errors and the end
 
-    def _record_error(self, error: BaseException) -> None:
+    def _on_engine(self, error: EngineError | None) -> None:
+        self.status.engine = error is None
+        if error is not None:
+            self.statistics.engine_failures += 1
+            self._record_error(error)
+        self._observation.on_engine(error)
+
+    def fail(self, name: str, error: BaseException) -> None:
+        """Something that writes beside the sinks failed: with a file that is the end, a live stream goes on."""
+        self.status.stop(name)
+        self._on_output(name, error)
+        if self._live is None:
+            self.stop()
+
+    def _on_output(self, name: str, error: BaseException) -> None:
+        self._record_error(error)
+        self._observation.on_output(name, error)
+
+    def _record_error(self, error: BaseException, *, breaks_off: bool = False) -> None:
         with self._lock:
             if self.error is None:
                 self.error = error
+            self.broken_off = self.broken_off or breaks_off or self._live is None
+
+    def _alive(self) -> threading.Thread | None:
+        """Any thread that must end, if one has not."""
+        threads = (*self._show_threads, *(outlet.thread for outlet in self._outlets))
+        return next((thread for thread in threads if thread.is_alive()), None)
+
+    def _stuck_names(self) -> str:
+        threads = (*self._show_threads, *(outlet.thread for outlet in self._outlets))
+        return ", ".join(thread.name.removeprefix("rt-seg ") for thread in threads if thread.is_alive())
+
+    def _source_released(self, deadline: float | None) -> bool:
+        """Give the thread at a live source the rest of the grace to release it."""
+        until = (self._stop_at or time.monotonic()) + GRACE_SECONDS
+        now = time.monotonic()
+        if self._live is None or self._capture.join(max(min(until, deadline or until) - now, 0.0)):
+            return True
+        return self._stop_at is None or time.monotonic() >= until
 
     def _abandon(self) -> None:
         """Let everything that still waits for a hung thread go on without it."""
         if self._abandoned_at is not None:
             return
         self._abandoned_at = time.monotonic()
-        if self._capture_thread.is_alive():
-            self._frames.close(
-                SourceInterrupted("the source did not answer within a second of being asked to stop; it was left")
-            )
-        with self._lock:
-            pending = list(self._pending)
-        for promise in pending:
-            promise.cancel()
+        error = None
+        if self._live is None and self._capture.alive:
+            error = SourceInterrupted("the source did not answer in time when asked to stop; it was left")
+        self.on_end(error)
+        self._crew.abandon()

@@ -1,5 +1,6 @@
 """From the small probability to polyps, a mask at source resolution, and smooth outlines. Thread-safe functions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -130,10 +131,34 @@ def without_specks(probability: UInt8Array, threshold: int, minimum_share: float
         uint8 ``[h, w]``; a fresh array.
     """
     labels, components = _components(probability, threshold, minimum_share)
-    kept = np.zeros(int(labels.max()) + 1, np.uint8)
-    kept[0] = 255
-    kept[[component.label for component in components]] = 255
-    return np.where(kept[labels] > 0, probability, np.uint8(threshold - 1))
+    return _lowered(probability, threshold, labels, components)
+
+
+def keep_regions(
+    probability: UInt8Array, threshold: int, keep: Sequence[bool], minimum_share: float = MINIMUM_SHARE
+) -> UInt8Array:
+    """The same probability with some of the regions lowered to just below the threshold, specks among them.
+
+    Args:
+        probability: uint8 ``[h, w]``; not written to.
+        threshold: uint8 value from which a pixel counts as polyp.
+        keep: For each region, in the order of `find_polyps`, whether it stays.
+        minimum_share: Regions below this share of the picture are specks.
+
+    Returns:
+        uint8 ``[h, w]``; a fresh array.
+    """
+    labels, components = _components(probability, threshold, minimum_share)
+    staying = [component for component, stays in zip(components, keep, strict=True) if stays]
+    return _lowered(probability, threshold, labels, staying)
+
+
+def _lowered(probability: UInt8Array, threshold: int, labels: LabelArray, kept: Sequence[_Component]) -> UInt8Array:
+    """The probability with every region but some lowered to just below the threshold."""
+    stays = np.zeros(int(labels.max()) + 1, np.uint8)
+    stays[0] = 255
+    stays[[component.label for component in kept]] = 255
+    return np.where(stays[labels] > 0, probability, np.uint8(threshold - 1))
 
 
 def _components(probability: UInt8Array, threshold: int, minimum_share: float) -> tuple[LabelArray, list[_Component]]:

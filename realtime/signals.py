@@ -1,30 +1,83 @@
-"""Ctrl-C, SIGTERM and a closed terminal end a stream like the end of its source."""
+"""Ctrl-C, SIGTERM and a closed terminal end a stream like the end of its source, whatever it is doing."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TICK_SECONDS = 0.05
+
+
+class Interrupted(Exception):  # noqa: N818 - an end, not an error
+    """A signal came before the stream ran."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.number = number
 
 
 class ReceivedSignal:
-    """Which signal came, if any: ``number`` is None until then."""
+    """Which signal came, if any: ``number`` is None until then. ``stop``, once it is set, is called when one comes."""
 
     number: int | None = None
+    stop: Callable[[], None] | None = None
+
+    def call(self, function: Callable[[], T], niceness: int = 0) -> T:
+        """Call something that may take long or hang, on a thread that is left behind when a signal comes.
+
+        Args:
+            function: What is called.
+            niceness: By how much its thread, and those that it starts, give way to others.
+
+        Raises:
+            Interrupted: A signal came first.
+        """
+        result: Future[T] = Future()
+        threading.Thread(
+            target=_call_into, args=(function, result, niceness), name="rt-seg opening", daemon=True
+        ).start()
+        while self.number is None:
+            with suppress(TimeoutError):
+                return result.result(_TICK_SECONDS)
+            if result.done():
+                return result.result()
+        raise Interrupted(self.number)
+
+
+def _call_into(function: Callable[[], T], result: "Future[T]", niceness: int) -> None:
+    if niceness:
+        give_way(niceness)
+    try:
+        result.set_result(function())
+    except BaseException as exc:  # noqa: BLE001 - raised in the caller
+        result.set_exception(exc)
+
+
+def give_way(niceness: int) -> None:
+    """Lower the priority of this thread and of those that it starts; only Linux knows priorities of threads."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
 
 
 @contextmanager
-def ending_signals(stop: Callable[[], None]) -> Generator[ReceivedSignal, None, None]:
-    """Call `stop` on the first of the ending signals; a second one has its usual effect.
+def ending_signals(stop: Callable[[], None] | None = None) -> Generator[ReceivedSignal, None, None]:
+    """Note the first of the ending signals and call `ReceivedSignal.stop`; a second one has its usual effect.
 
     Outside the main thread, where Python allows no handlers, nothing is installed.
 
     Args:
-        stop: Called in the main thread, between two of its instructions; must return at once.
+        stop: The first `ReceivedSignal.stop`: called in the main thread, between two of its instructions; must return
+            at once.
     """
     received = ReceivedSignal()
+    received.stop = stop
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
@@ -39,7 +92,8 @@ def ending_signals(stop: Callable[[], None]) -> Generator[ReceivedSignal, None, 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         received.number = number
         restore()
-        stop()
+        if received.stop is not None:
+            received.stop()
 
     for number in before:
         signal.signal(number, on_signal)

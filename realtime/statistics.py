@@ -1,10 +1,15 @@
 """Times and rates of a running stream, in bounded memory."""
 
 import threading
+import time
+from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hdrh.histogram import HdrHistogram
+
+if TYPE_CHECKING:
+    from .frame import Rendered
 
 _LONGEST_US = 3_600_000_000  # an hour: longer stages are counted as that
 
@@ -104,16 +109,89 @@ class Rate:
             return (self._count - 1) * 1e9 / elapsed if elapsed > 0 else None
 
 
+class RecentRate:
+    """Events a second over the last few. Thread-safe.
+
+    Args:
+        span: How many events are looked back.
+    """
+
+    def __init__(self, span: int = 60) -> None:
+        self._lock = threading.Lock()
+        self._stamps: deque[int] = deque(maxlen=span)
+
+    def add(self, stamp_ns: int) -> None:
+        """Count one event at a stamp of `time.perf_counter_ns`."""
+        with self._lock:
+            self._stamps.append(stamp_ns)
+
+    @property
+    def per_second(self) -> float | None:
+        """Mean rate over n-1 intervals, or None before the second event."""
+        with self._lock:
+            if len(self._stamps) < 2:
+                return None
+            elapsed = self._stamps[-1] - self._stamps[0]
+            return (len(self._stamps) - 1) * 1e9 / elapsed if elapsed > 0 else None
+
+
 class Statistics:
-    """All that a stream measures of itself: stage times, delays, rate. Thread-safe; `with_polyps` has one writer."""
+    """All that a stream measures of itself: stage times, delays, rates. Thread-safe; each count has one writer.
+
+    Attributes:
+        video_delay: From the frame complete in memory to its hand-over.
+        annotation_delay: The same for the frame that the shown mask was computed on, where a mask was shown.
+        activation_delay: From the capture of the first frame that showed a sighting until its mask was there to be
+            drawn: the annotation delay with what ``--min-frames`` adds.
+        shown: Frames of the source that were handed over; its rate is over the whole run.
+        recent: The same over the last moments.
+        with_mask: Those with a current mask, be it empty.
+        with_polyps: Those that show at least one polyp.
+        states: How many of them each state was shown on.
+        stand_ins: Pictures shown in place of missing ones.
+        signal_losses: How often the signal was lost.
+        engine_failures: How often the engine left service.
+        sightings: Polyps that were activated.
+    """
 
     def __init__(self) -> None:
         self._stages: dict[str, Distribution] = {}
         self._lock = threading.Lock()
         self.video_delay = Distribution()
         self.annotation_delay = Distribution()
+        self.activation_delay = Distribution()
         self.shown = Rate()
+        self.recent = RecentRate()
+        self.with_mask = 0
         self.with_polyps = 0
+        self.states: Counter[str] = Counter()
+        self.stand_ins = 0
+        self.signal_losses = 0
+        self.engine_failures = 0
+        self.sightings = 0
+
+    def count_shown(self, rendered: "Rendered") -> None:
+        """Count a picture that was handed to every sink; called by one thread."""
+        if not rendered.signal:
+            self.stand_ins += 1
+            return
+        self.shown.add(rendered.rendered_ns)
+        self.recent.add(rendered.rendered_ns)
+        self.states[rendered.state.value] += 1
+        self.with_mask += rendered.segmentation is not None
+        self.with_polyps += bool(rendered.segmentation is not None and rendered.segmentation.polyps)
+        for stage in ("preprocess", "infer", "overlay"):
+            span = rendered.spans.get(stage)
+            if span is not None:
+                self.add_stage(stage, span.end_ns - span.start_ns)
+
+    def count_handed_over(self, rendered: "Rendered") -> None:
+        """Count the delays of a picture that is handed over now."""
+        now = time.perf_counter_ns()
+        if rendered.signal:
+            self.video_delay.add(now - rendered.frame.captured_ns)
+            if rendered.segmentation is not None:
+                self.annotation_delay.add(now - rendered.segmentation.frame.captured_ns)
 
     def add_stage(self, name: str, nanoseconds: int) -> None:
         """Count one frame's time in a stage."""

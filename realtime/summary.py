@@ -8,8 +8,8 @@ from pathlib import Path
 from rt_seg.engines.engine import EngineInfo
 from rt_seg.errors import RtSegError
 
+from .outlet import Outlet
 from .pipeline import Pipeline
-from .sinks.sink import Sink
 from .statistics import Percentiles
 
 SCHEMA_VERSION = 1
@@ -34,9 +34,15 @@ class Summary:
         stages: Time a frame spent in each stage.
         video_delay: From the frame complete in memory to its hand-over.
         annotation_delay: The same for the frame that the shown mask was computed on.
+        states: On how many frames the stream was in each state.
+        frames_with_mask: Frames out that carried a current mask, be it empty.
+        signal_losses: How often the signal was lost.
+        engine_failures: How often the engine failed and was started again.
+        sightings: Polyps that were activated.
+        activation_delay: From the first frame that showed one until its mask could be drawn, ``--min-frames`` included.
         ended_by: ``end`` of the source, ``signal``, ``window`` or ``error``.
         signal: Number of the ending signal, if one came.
-        error: What ended it early, if anything.
+        error: What went wrong first, if anything; a live stream may have gone on.
     """
 
     source: str
@@ -53,6 +59,12 @@ class Summary:
     stages: Mapping[str, Percentiles]
     video_delay: Percentiles
     annotation_delay: Percentiles
+    states: Mapping[str, int]
+    frames_with_mask: int
+    signal_losses: int
+    engine_failures: int
+    sightings: int
+    activation_delay: Percentiles
     ended_by: str
     signal: int | None
     error: RtSegError | None
@@ -82,6 +94,12 @@ class Summary:
             "stages_ms": {name: stage.as_dict() for name, stage in self.stages.items()},
             "video_delay_ms": self.video_delay.as_dict(),
             "annotation_delay_ms": self.annotation_delay.as_dict(),
+            "states": dict(self.states),
+            "frames_with_mask": self.frames_with_mask,
+            "signal_losses": self.signal_losses,
+            "engine_failures": self.engine_failures,
+            "sightings": self.sightings,
+            "activation_delay_ms": self.activation_delay.as_dict(),
             "ended_by": self.ended_by,
             "error": None if self.error is None else str(self.error),
         }
@@ -110,12 +128,23 @@ def summarise(
     watch: Stopwatch,
     source: str,
     engine: EngineInfo,
-    sinks: Sequence[Sink],
     *,
     ended_by: str,
     signal: int | None,
+    window_dropped: int = 0,
+    more_outputs: Mapping[str, Path] | None = None,
 ) -> Summary:
     """Collect the figures of a pipeline that has ended.
+
+    Args:
+        pipeline: The pipeline.
+        watch: Started with it.
+        source: Name of the source.
+        engine: What inferred.
+        ended_by: See `Summary`.
+        signal: See `Summary`.
+        window_dropped: Pictures that the window was too slow for.
+        more_outputs: What was written beside the sinks.
 
     Raises:
         BaseException: What ended the pipeline, where that is not one of rt-seg's own errors: a defect, not a summary.
@@ -127,19 +156,34 @@ def summarise(
     return Summary(
         source=source,
         engine=engine,
-        outputs={sink.name: sink.path for sink in sinks if sink.path is not None and sink.path.exists()},
-        notes=tuple(note for sink in sinks for note in sink.notes),
+        outputs=_outputs(pipeline.outlets) | dict(more_outputs or {}),
+        notes=tuple(note for outlet in pipeline.outlets for note in outlet.notes),
         frames_in=pipeline.frames_in,
         frames_out=pipeline.frames_out,
         frames_with_polyps=statistics.with_polyps,
-        dropped=pipeline.dropped,
+        dropped=pipeline.dropped | ({"window": window_dropped} if window_dropped else {}),
         fps=statistics.shown.per_second,
         elapsed_seconds=watch.wall_seconds,
         cpu_seconds=watch.cpu_seconds,
         stages={name: stage.percentiles() for name, stage in statistics.stages.items()},
         video_delay=statistics.video_delay.percentiles(),
         annotation_delay=statistics.annotation_delay.percentiles(),
-        ended_by="error" if error is not None else ended_by,
+        states=dict(statistics.states),
+        frames_with_mask=statistics.with_mask,
+        signal_losses=statistics.signal_losses,
+        engine_failures=statistics.engine_failures,
+        sightings=statistics.sightings,
+        activation_delay=statistics.activation_delay.percentiles(),
+        ended_by="error" if pipeline.broken_off else ended_by,
         signal=signal,
         error=error,
     )
+
+
+def _outputs(outlets: Sequence[Outlet]) -> dict[str, Path]:
+    """What was written, by the name of its sink; later parts have a number."""
+    written: dict[str, Path] = {}
+    for outlet in outlets:
+        for number, path in enumerate(outlet.written, 1):
+            written[outlet.name if number == 1 else f"{outlet.name} {number}"] = path
+    return written

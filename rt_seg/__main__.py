@@ -8,11 +8,11 @@ def main() -> None:
     python_s_own = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not ignored, as by nohup
     if python_s_own:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from rt_seg.cli import app
+    from rt_seg.cli import run
 
     if python_s_own:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    app(prog_name="rt-seg")
+    run()
 
 
 if __name__ == "__main__":

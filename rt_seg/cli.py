@@ -13,6 +13,7 @@ from rt_seg.doctor import doctor
 from rt_seg.engines.build_command import build_engine
 from rt_seg.errors import RtSegError
 from rt_seg.realtime.command import stream
+from rt_seg.realtime.leaving import leave
 from rt_seg.realtime.predict_command import predict
 from rt_seg.train.command import explain, export, train
 
@@ -66,3 +67,12 @@ app.command()(export)
 app.command()(explain)
 app.command()(build_engine)
 app.command()(doctor)
+
+
+def run() -> None:
+    """`rt-seg` as a program; it ends also where a thread hangs in a call that cannot be cancelled."""
+    try:
+        app(prog_name="rt-seg")
+    except SystemExit as end:
+        leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise

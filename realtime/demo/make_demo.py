@@ -106,10 +106,25 @@ SCENES: dict[str, tuple[Pose, ...]] = {
 
 
 class Scene:
-    """A still with its mask and the camera's path over it."""
+    """A still with its mask and the camera's path over it.
 
-    def __init__(self, image: UInt8Array, mask: UInt8Array, valid: UInt8Array, path: tuple[Pose, ...]) -> None:
-        self._image, self._mask, self._valid = image, mask, valid
+    Args:
+        image: The still, uint8 BGR.
+        mask: Its polyps, uint8 with 0 and 255.
+        valid: Its own field of view, likewise.
+        path: Key poses.
+        size: Width and height of the sensor in pixels.
+    """
+
+    def __init__(
+        self,
+        image: UInt8Array,
+        mask: UInt8Array,
+        valid: UInt8Array,
+        path: tuple[Pose, ...],
+        size: tuple[int, int] = (FIELD_WIDTH, FIELD_HEIGHT),
+    ) -> None:
+        self._image, self._mask, self._valid, self._size = image, mask, valid, size
         self._seconds = np.array([pose.second for pose in path])
         self._poses = np.array([pose.as_row() for pose in path])
         self.frames = round(path[-1].second * FPS)
@@ -146,12 +161,11 @@ class Scene:
     def _warp(self, image: UInt8Array, second: float, interpolation: int) -> UInt8Array:
         x, y, zoom, degrees, _ = self.pose(second)
         height, width = image.shape[:2]
-        scale = FIELD_WIDTH / width * zoom
+        scale = self._size[0] / width * zoom
         matrix = cv2.getRotationMatrix2D((x * width, y * height), degrees, scale)
-        matrix[0, 2] += FIELD_WIDTH / 2 - x * width
-        matrix[1, 2] += FIELD_HEIGHT / 2 - y * height
-        size = (FIELD_WIDTH, FIELD_HEIGHT)
-        return np.asarray(cv2.warpAffine(image, matrix, size, flags=interpolation), dtype=np.uint8)
+        matrix[0, 2] += self._size[0] / 2 - x * width
+        matrix[1, 2] += self._size[1] / 2 - y * height
+        return np.asarray(cv2.warpAffine(image, matrix, self._size, flags=interpolation), dtype=np.uint8)
 
 
 def _cubic(times: FloatArray, values: FloatArray, time: float) -> FloatArray:
@@ -193,11 +207,11 @@ def read_scenes(folder: Path) -> list[Scene]:
     return [Scene(image, mask, valid, path) for (image, mask), path in zip(stills, paths, strict=True)]
 
 
-def field_mask() -> UInt8Array:
-    """The octagon that the endoscope's picture fills; uint8 ``[FIELD_HEIGHT, FIELD_WIDTH]``, 0 and 255."""
-    w, h, cut = FIELD_WIDTH - 1, FIELD_HEIGHT - 1, round(CORNER * FIELD_WIDTH)
+def field_mask(width: int = FIELD_WIDTH, height: int = FIELD_HEIGHT) -> UInt8Array:
+    """The octagon that the endoscope's picture fills; uint8 ``[height, width]``, 0 and 255."""
+    w, h, cut = width - 1, height - 1, round(CORNER * width)
     octagon = [(cut, 0), (w - cut, 0), (w, cut), (w, h - cut), (w - cut, h), (cut, h), (0, h - cut), (0, cut)]
-    mask = np.zeros((FIELD_HEIGHT, FIELD_WIDTH), np.uint8)
+    mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [np.array(octagon, np.int32)], 255)
     return mask
 
@@ -212,14 +226,19 @@ def render(scenes: list[Scene]) -> Iterator[tuple[UInt8Array, UInt8Array]]:
             view, mask = scene.view(i / FPS), scene.mask(i / FPS, field)
             if number and i < FADE_FRAMES:
                 view, mask = fade_in(scenes[number - 1], view, mask, i)
-            # brightness noise is stronger than colour noise
-            noise = random.normal(0, NOISE_SIGMA, (*field.shape, 1))
-            noise = noise + random.normal(0, NOISE_SIGMA / 2, view.shape)
-            noisy = np.clip(view + noise + 0.5, 0, 255).astype(np.uint8)
+            noisy = with_noise(view, NOISE_SIGMA, random)
             image, truth = screen.copy(), np.zeros((HEIGHT, WIDTH), np.uint8)
             cv2.copyTo(noisy, field, image[rows, columns])
             truth[rows, columns] = mask
             yield image, truth
+
+
+def with_noise(view: UInt8Array, sigma: float, random: np.random.Generator) -> UInt8Array:
+    """A picture with a sensor's noise, of that many 8-bit levels; uint8 BGR."""
+    # brightness noise is stronger than colour noise
+    noise = random.normal(0, sigma, (*view.shape[:2], 1))
+    noise = noise + random.normal(0, sigma / 2, view.shape)
+    return np.clip(view + noise + 0.5, 0, 255).astype(np.uint8)
 
 
 def fade_in(previous: Scene, view: UInt8Array, mask: UInt8Array, i: int) -> tuple[UInt8Array, UInt8Array]:

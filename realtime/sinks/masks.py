@@ -41,6 +41,8 @@ def encode_mask(mask: UInt8Array) -> bytes:
 class MasksSink:
     """Writes ``000000.png`` and so on, named by `Frame.index`. Passive and not thread-safe.
 
+    A frame without a mask gets no file: a black one would say that nothing was found.
+
     Args:
         path: The folder; made with the first frame if it is missing, but its parent must be there.
         source: The input file or folder, which must not be the same folder.
@@ -72,6 +74,8 @@ class MasksSink:
 
     def write(self, rendered: Rendered) -> None:
         """See `Sink.write`."""
+        if rendered.segmentation is None:
+            return
         mask = frame_mask(rendered.segmentation)
         file = self._path / f"{rendered.frame.index:06d}.png"
         data = encode_mask(mask)

@@ -14,15 +14,16 @@ The first line is the header:
 `time_base` is the unit of the source's timestamps in seconds, `pixel_aspect` the width of a pixel over its height, such
 as `"16/15"`.
 
-Then one line a frame, in order:
+Then one line a frame of the source, in order (none for pictures that stand in for missing ones):
 
 | key | value |
 |---|---|
 | `kind` | `"frame"` |
 | `index` | position in the delivered stream, from 0 |
 | `pts_seconds` | stream time in seconds; 0 is the container's start |
-| `segmented_index` | `index` of the frame that the polyps were found in; live, it may be an earlier one |
-| `polyps` | list, largest first |
+| `state` | what the stream was doing: `"segmenting"`, or what is wrong, such as `"mask withheld: too old"` |
+| `segmented_index` | `index` of the frame that the polyps were found in; it may be an earlier one; null: no mask |
+| `polyps` | list, largest first; empty without a mask, which is not the same as none found |
 | `stages_ms` | milliseconds that each stage worked on the frame, by name |
 
 A polyp has `box` (`[x, y, width, height]` in source pixels), `area_px` (source pixels), `area_fraction` (0-1, of
@@ -104,6 +105,8 @@ class ResultsSink:
         """See `Sink.write`."""
         if self._file.closed:
             raise OutputError(f"{self._path}: the results are closed; start another file")
+        if not rendered.signal:
+            return
         whole = self._file.tell()
         lines = _line(_record(rendered))
         try:
@@ -129,12 +132,14 @@ def _line(record: dict[str, Any]) -> bytes:
 
 
 def _record(rendered: Rendered) -> dict[str, Any]:
+    segmentation = rendered.segmentation
     return {
         "kind": "frame",
         "index": rendered.frame.index,
         "pts_seconds": rendered.frame.pts_seconds,
-        "segmented_index": rendered.segmentation.frame.index,
-        "polyps": [polyp_record(polyp) for polyp in rendered.segmentation.polyps],
+        "state": rendered.state.value,
+        "segmented_index": None if segmentation is None else segmentation.frame.index,
+        "polyps": [] if segmentation is None else [polyp_record(polyp) for polyp in segmentation.polyps],
         "stages_ms": {name: round(span.milliseconds, 3) for name, span in rendered.spans.items()},
     }
 

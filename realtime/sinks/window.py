@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Self
 
@@ -24,13 +25,21 @@ class Window:
 
     Args:
         title: Name in its title bar.
+        press: Told the code of each key that is pressed; False ends the window. By default q and Esc do.
         pixel_aspect: Width of a pixel over its height: pictures are stretched to their right proportions.
     """
 
-    def __init__(self, title: str, pixel_aspect: Fraction = Fraction(1)) -> None:
+    def __init__(
+        self,
+        title: str,
+        press: Callable[[int], bool] = lambda key: key not in _END_KEYS,
+        *,
+        pixel_aspect: Fraction = Fraction(1),
+    ) -> None:
         # OpenCV's Qt brings no fonts and says so with every window
         os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         self._title = title
+        self._press = press
         self._pixel_aspect = pixel_aspect
         self._shown = False
         self._ended = False
@@ -77,8 +86,9 @@ class Window:
         """Handle what the user did, when there is nothing new to show; False once the user ended it."""
         if self._shown and not self._ended:
             # drawing and the close button are served in waitKey; 1 ms is the shortest wait it knows
-            pressed = cv2.waitKey(1) & 0xFF in _END_KEYS
-            self._ended = pressed or self._was_closed()
+            key = cv2.waitKey(1)
+            ends = key >= 0 and not self._press(key & 0xFF)
+            self._ended = ends or self._was_closed()
         return not self._ended
 
     def _stretched(self, image: UInt8Array) -> UInt8Array:

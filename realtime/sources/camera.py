@@ -1,15 +1,18 @@
 """`CameraSource`: a camera or capture card by OpenCV, live."""
 
+import re
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rt_seg.errors import SourceError, SourceInterrupted
+from rt_seg.errors import InputError, SourceError, SourceInterrupted
 from rt_seg.realtime.frame import Frame
 
 from .opencv_log import quiet_opencv
@@ -22,6 +25,44 @@ _TIME_BASE = Fraction(1, 90_000)  # MPEG's clock; frames are stamped with ours, 
 _NANOSECONDS = 1_000_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class CameraMode:
+    """What a camera is asked for; it may answer with another mode, the nearest it has. None: its own choice.
+
+    Attributes:
+        size: Width and height in pixels.
+        fps: Frames a second.
+        pixel_format: ``MJPG``, ``YUYV`` or ``NV12``: how pictures come over the wire. Over USB, large ones at full rate
+            often come as MJPG only.
+    """
+
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    pixel_format: Literal["MJPG", "YUYV", "NV12"] | None = None
+
+    def differences(self, width: int, height: int, fps: float, pixel_format: str) -> Iterator[str]:
+        """One line for each wish that was not met."""
+        if self.size is not None and self.size != (width, height):
+            yield f"the camera delivers {width}x{height}, not the {self.size[0]}x{self.size[1]} that was asked for"
+        if self.fps is not None and fps > 0 and abs(fps - self.fps) > 0.5:
+            yield f"the camera delivers {fps:.4g} fps, not the {self.fps:.4g} that was asked for"
+        if self.pixel_format is not None and pixel_format != self.pixel_format:
+            given = pixel_format or "another format"
+            yield f"the camera delivers {given}, not the {self.pixel_format} that was asked for"
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read ``WIDTHxHEIGHT``.
+
+    Raises:
+        InputError: It is something else.
+    """
+    found = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
+    if found is None:
+        raise InputError(f"camera size {text!r} is not WIDTHxHEIGHT, such as 1920x1080")
+    return int(found[1]), int(found[2])
+
+
 class CameraSource:
     """A camera. Passive and not thread-safe: one thread iterates and closes.
 
@@ -30,13 +71,15 @@ class CameraSource:
     Args:
         device: Index (``0``) or path (``/dev/video0``).
         selection: Which part of it; a start is not possible.
+        mode: What it is asked for.
 
     Raises:
         SourceError: It is not there, is in use, or delivers no picture.
     """
 
-    def __init__(self, device: str, selection: Selection | None = None) -> None:
+    def __init__(self, device: str, selection: Selection | None = None, mode: CameraMode | None = None) -> None:
         self._name = f"camera {device}"
+        mode = mode or CameraMode()
         self._selection = selection or Selection()
         if self._selection.start > 0:
             raise SourceError(f"{self._name}: a camera has no start to skip to; leave --start out")
@@ -44,6 +87,7 @@ class CameraSource:
         self._origin_ns: int | None = None
         with quiet_opencv():
             self._capture = _open_capture(device)
+            _ask(self._capture, mode)
             read, image = self._capture.read() if self._capture.isOpened() else (False, None)
         if not read or image is None:
             self._capture.release()
@@ -59,6 +103,8 @@ class CameraSource:
             fps=fps if fps > 0 else None,
             frame_count=self._selection.expected_frames(None, fps if fps > 0 else None),
             time_base=_TIME_BASE,
+            notes=tuple(mode.differences(int(width), int(height), fps, _fourcc(self._capture))),
+            endless=True,
         )
 
     def __iter__(self) -> Iterator[Frame]:
@@ -105,3 +151,19 @@ def _open_capture(device: str) -> cv2.VideoCapture:
     if capture.isOpened():
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return capture
+
+
+def _ask(capture: cv2.VideoCapture, mode: CameraMode) -> None:
+    """Set what was asked for; the format first, because sizes and rates depend on it."""
+    if mode.pixel_format is not None:
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*mode.pixel_format))
+    if mode.size is not None:
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, mode.size[0])
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, mode.size[1])
+    if mode.fps is not None:
+        capture.set(cv2.CAP_PROP_FPS, mode.fps)
+
+
+def _fourcc(capture: cv2.VideoCapture) -> str:
+    code = int(capture.get(cv2.CAP_PROP_FOURCC))
+    return code.to_bytes(4, "little").decode("ascii", "replace").strip() if code > 0 else ""

@@ -172,6 +172,7 @@ class NetworkSource:
             pixel_aspect=pixel_aspect(self._stream, transposed=orientation(self._first)[0]),
             primaries=primaries,
             transfer=transfer,
+            endless=self._container.duration is None,
         )
 
     def _decode(self) -> Generator[av.VideoFrame]:

@@ -14,6 +14,8 @@ from .source import Source
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .camera import CameraMode
+
 # PyAV and OpenCV are imported by the source that needs them, when it is opened
 
 DEMO = "demo"
@@ -22,7 +24,21 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _NETWORK_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "rtmp", "srt")
 
 
-def open_source(uri: str, *, start: float = 0.0, duration: float | None = None, limit: int | None = None) -> Source:
+def is_live(uri: str) -> bool:
+    """Whether `open_source` would open a camera or a network address."""
+    scheme = _SCHEME.match(uri)
+    return _is_camera(uri) if scheme is None else scheme.group(1).lower() != "file"
+
+
+def open_source(
+    uri: str,
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    limit: int | None = None,
+    camera: "CameraMode | None" = None,
+    timeout: float | None = None,
+) -> Source:
     """Open a video file, a folder or glob of images, a camera, a network address, or the packaged clip.
 
     Args:
@@ -32,6 +48,8 @@ def open_source(uri: str, *, start: float = 0.0, duration: float | None = None, 
         start: Stream time in seconds at which delivery begins; files and images only.
         duration: Seconds to deliver; None: to the end.
         limit: Frames to deliver at most; None: all.
+        camera: What a camera is asked for.
+        timeout: Seconds that a network address may stay silent; None: 10.
 
     Returns:
         An open source; the caller closes it.
@@ -42,24 +60,28 @@ def open_source(uri: str, *, start: float = 0.0, duration: float | None = None, 
     selection = Selection(start, duration, limit)
     scheme = _SCHEME.match(uri)
     if scheme is not None:
-        return _open_address(uri, scheme.group(1).lower(), selection)
+        return _open_address(uri, scheme.group(1).lower(), selection, timeout)
     if uri == DEMO:
         return _open_demo(selection)
-    if uri.isdecimal() or uri.startswith(_CAMERA_DEVICES) or Path(uri).is_char_device():
-        return _open_camera(uri, selection)
+    if _is_camera(uri):
+        return _open_camera(uri, selection, camera)
     if not uri:
         raise SourceError("the source is empty; give a video, a folder of images, a camera, an address, or demo")
     return _open_path(uri, selection)
 
 
-def _open_address(uri: str, scheme: str, selection: Selection) -> Source:
+def _is_camera(uri: str) -> bool:
+    return uri != DEMO and (uri.isdecimal() or uri.startswith(_CAMERA_DEVICES) or Path(uri).is_char_device())
+
+
+def _open_address(uri: str, scheme: str, selection: Selection, timeout: float | None) -> Source:
     if scheme == "file":
         return _open_path(unquote(urlsplit(uri).path), selection)
     if scheme not in _NETWORK_SCHEMES:
         raise SourceError(f"{scheme}:// is not supported; use one of {', '.join(_NETWORK_SCHEMES)}")
     from .network import NetworkSource
 
-    return NetworkSource(uri, selection)
+    return NetworkSource(uri, selection) if timeout is None else NetworkSource(uri, selection, timeout_seconds=timeout)
 
 
 def _open_demo(selection: Selection) -> Source:
@@ -71,10 +93,10 @@ def _open_demo(selection: Selection) -> Source:
     return VideoSource(path, selection, name=DEMO)
 
 
-def _open_camera(device: str, selection: Selection) -> Source:
+def _open_camera(device: str, selection: Selection, mode: "CameraMode | None") -> Source:
     from .camera import CameraSource
 
-    return CameraSource(device, selection)
+    return CameraSource(device, selection, mode)
 
 
 def _open_path(text: str, selection: Selection) -> Source:

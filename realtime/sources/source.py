@@ -28,6 +28,8 @@ class SourceInfo:
             ratio): 1 unless the source says otherwise. Everything in rt-seg counts pixels as they are.
         primaries: Which red, green and blue its pictures mean, as a code point of ITU-T H.273, table 2.
         transfer: How their levels relate to light, table 3. Neither is converted: a recording says the same.
+        notes: What a user should know, such as wishes that were not met.
+        endless: True where an end is a loss: a camera, or a stream of no known length.
     """
 
     name: str
@@ -43,6 +45,8 @@ class SourceInfo:
     pixel_aspect: Fraction = Fraction(1)
     primaries: int = 1
     transfer: int = 1
+    notes: tuple[str, ...] = ()
+    endless: bool = False
 
 
 class Source(Protocol):

@@ -6,6 +6,7 @@ import pytest
 
 from rt_seg.engines.geometry import Box
 from rt_seg.realtime.hud import Hud, HudState
+from rt_seg.realtime.state import StreamState
 
 UInt8Array = npt.NDArray[np.uint8]
 STATE = HudState(fps=24.97, delay_ms=38.2, polyps=1)
@@ -76,11 +77,11 @@ def test_a_small_picture_gets_the_brief_lines() -> None:
     """At 352x240 the plate is small, says the count, and says trouble instead where there is any."""
     images = [grey(352, 240) for _ in range(2)]
     Hud().draw(images[0], STATE)
-    Hud().draw(images[1], HudState(status="no signal"))
+    Hud().draw(images[1], HudState(status=StreamState.NO_SIGNAL))
     assert touched(images[0]).area < 0.09 * 352 * 240
     assert (images[0] != images[1]).any()
     assert HudState(polyps=2).brief[0][0] == "2 polyps"
-    assert HudState(status="no signal").brief[0][0] == "no signal"
+    assert HudState(status=StreamState.NO_SIGNAL).brief[0][0] == "no signal"
 
 
 def test_words_change_at_once_and_figures_when_due() -> None:
@@ -116,7 +117,7 @@ def test_trouble_is_said_in_another_colour() -> None:
     """Without segmentation, the plate says so in amber; BGR with much more red than blue."""
     fine, trouble = grey(1280, 720), grey(1280, 720)
     Hud().draw(fine, HudState(polyps=0))
-    Hud().draw(trouble, HudState(status="segmentation unavailable"))
+    Hud().draw(trouble, HudState(status=StreamState.UNAVAILABLE))
     redness = [int((image[..., 2].astype(int) - image[..., 0]).max()) for image in (fine, trouble)]
     assert redness[0] < 20
     assert redness[1] > 150
@@ -134,3 +135,30 @@ def test_a_picture_without_room_goes_without(width: int, height: int) -> None:
     image = grey(width, height)
     Hud().draw(image, STATE)
     assert (image == 120).all()
+
+
+@pytest.mark.parametrize("state", list(StreamState))
+def test_each_state_is_said_in_the_plates_one_width(state: StreamState) -> None:
+    """The plate does not change its size with what it says; only trouble is amber."""
+    image = grey(1280, 720)
+    Hud().draw(image, HudState(fps=30.0, delay_ms=40.0, polyps=1, status=state))
+    plain = grey(1280, 720)
+    Hud().draw(plain, STATE)
+    assert touched(image) == touched(plain)
+    amber = int((image[..., 2].astype(int) - image[..., 0]).max()) > 150
+    assert amber == (state not in (StreamState.SEGMENTING, StreamState.STARTING))
+
+
+def test_a_recording_has_a_red_dot_and_a_stopped_one_a_line() -> None:
+    """The dot is only there while a recording is written; a recording that failed is said in words."""
+
+    def red(state: HudState) -> int:
+        image = grey(1280, 720)
+        Hud().draw(image, state)
+        return int(((image[..., 2] > 200) & (image[..., 1] < 120)).sum())
+
+    assert red(HudState(polyps=0, recording=True)) > 20
+    assert red(HudState(polyps=0, recording=False)) == red(HudState(polyps=0)) == 0
+    stopped = HudState(polyps=0, recording=False, stopped=("record",))
+    assert "recording stopped" in [text for text, _ in stopped.lines]
+    assert "recording stopped" in [text for text, _ in stopped.brief]

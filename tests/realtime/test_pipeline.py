@@ -12,7 +12,7 @@ from rt_seg.engines.geometry import Box, Geometry
 from rt_seg.errors import EngineError, OutputError, SourceInterrupted
 from rt_seg.realtime import pipeline as pipeline_module
 from rt_seg.realtime.channel import Policy
-from rt_seg.realtime.frame import Frame, Prepared, Rendered, Segmentation, Span
+from rt_seg.realtime.frame import Frame, Prepared, Rendered, Segmentation, Showing, Span
 from rt_seg.realtime.pipeline import Pipeline
 from rt_seg.realtime.sources.source import SourceInfo
 
@@ -84,11 +84,10 @@ def segment(prepared: Prepared) -> Segmentation:
     )
 
 
-def render(segmentation: Segmentation) -> Rendered:
+def render(showing: Showing) -> Rendered:
     """Draw nothing."""
-    return Rendered(
-        segmentation.frame, segmentation.frame.image, segmentation, {**segmentation.spans, "overlay": Span(0, 1)}, 1
-    )
+    spans = {**showing.spans, "overlay": Span(0, 1)}
+    return Rendered(showing.frame, showing.frame.image, showing.segmentation, spans, 1, signal=showing.signal)
 
 
 def run(pipeline: Pipeline) -> None:
@@ -154,7 +153,7 @@ def test_a_stage_that_fails_stops_everything_behind_the_frames_before(stage: str
     """An error in any stage at frame 7 leaves frames 0 to 6 written, all closed, and the error in `error`."""
 
     def failing(name: str, work: Callable[..., object]) -> Callable[..., object]:
-        def call(item: Frame | Prepared | Segmentation) -> object:
+        def call(item: Frame | Prepared | Showing) -> object:
             frame = item if isinstance(item, Frame) else item.frame
             if name == stage and frame.index == 7:
                 raise EngineError(f"{name} failed")

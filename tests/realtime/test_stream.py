@@ -90,6 +90,10 @@ def test_a_clip_becomes_overlay_results_and_masks(clip: Path, tiny_model_path: P
         "--json",
         "--roi",
         "full",
+        "--stabilise",
+        "off",
+        "--min-frames",
+        "1/1",
     )
     assert run.exit_code == 0, run.stderr
     summary = json.loads(run.stdout)
@@ -123,7 +127,7 @@ def test_a_clip_becomes_overlay_results_and_masks(clip: Path, tiny_model_path: P
 def test_the_overlay_changes_the_outline_and_nothing_else(clip: Path, tiny_model_path: Path, tmp_path: Path) -> None:
     """In the recording the outline of the disc has the overlay's colour; far from it the picture is the source's."""
     output = tmp_path / "out.mp4"
-    run = rt_seg(clip, "--engine", tiny_model_path, "-o", output, "--no-hud", "--roi", "full")
+    run = rt_seg(clip, "--engine", tiny_model_path, "-o", output, "--no-hud", "--roi", "full", "--stabilise", "off")
     assert run.exit_code == 0, run.stderr
     with av.open(str(output)) as container:
         recorded = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]

@@ -1,0 +1,122 @@
+"""The parts of a stream, made from its settings; `stream.py` joins and runs them."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from rt_seg.engines.engine import Engine
+
+from .assess import Assess
+from .capture import Upkeep
+from .channel import Policy
+from .controls import Controls
+from .field_of_view import parse_roi
+from .follow import Follow
+from .frame import Frame, Prepared
+from .hud import Hud
+from .motion import GlobalMotion
+from .overlay import Overlay
+from .preprocess import Preprocess
+from .redact import Redactor
+from .refine import Refine
+from .render import Render
+from .scribe import Journal, Scribe
+from .settings import StreamSettings, parse_min_frames
+from .sightings import SightingTracker
+from .sources.open import open_source
+from .sources.paced import PacedSource
+from .sources.selection import Selection
+from .sources.source import Source, SourceInfo
+from .stabilise import Stabiliser
+from .state import Status
+from .statistics import Statistics
+from .witness import Witness
+
+_LEAST_NETWORK_SECONDS = 3.0  # silence that ends a connection: less than that is a hiccup, even where it is shown
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all parts of a stream share."""
+
+    settings: StreamSettings
+    controls: Controls
+    statistics: Statistics
+    status: Status
+    scribe: Scribe
+
+    @classmethod
+    def of(cls, settings: StreamSettings) -> "Shared":
+        """Make it for these settings."""
+        controls = Controls(style=settings.overlay, hud=settings.hud, recording=settings.output is not None)
+        scribe = Scribe(Policy.LATEST if settings.plays_live else Policy.EVERY)
+        return cls(settings, controls, Statistics(), Status(), scribe)
+
+
+def make_opener(settings: StreamSettings) -> Callable[[], Source]:
+    """Opens the source as it was asked for; the selection of a live one counts over all its connections."""
+    if not settings.plays_live or settings.live:
+        return partial(
+            open_source, settings.source, start=settings.start, duration=settings.duration, limit=settings.limit
+        )
+    timeout = max(settings.signal_timeout, _LEAST_NETWORK_SECONDS)
+    return partial(open_source, settings.source, start=settings.start, camera=settings.camera_mode(), timeout=timeout)
+
+
+def paced(source: Source, settings: StreamSettings, stopped: threading.Event) -> Source:
+    """The source at its own pace, where a file is to play live."""
+    return PacedSource(source, stopped.wait) if settings.live and not source.info.live else source
+
+
+def make_upkeep(
+    settings: StreamSettings, info: SourceInfo, reopen: Callable[[], Source], stopped: threading.Event
+) -> Upkeep:
+    """How a live source is kept up; one that may end is not opened again."""
+    if not info.endless:
+        return Upkeep(None, settings.signal_timeout, stopped=stopped)
+    selection = Selection(0.0, settings.duration, settings.limit)
+    return Upkeep(reopen, settings.signal_timeout, settings.reconnect, selection, stopped=stopped)
+
+
+def make_prepare(shared: Shared, engine: Engine, info: SourceInfo) -> Callable[[Frame], Prepared]:
+    """From a frame to what the engine eats; of a video it is judged, too, whether it can be assessed."""
+    steady = info.kind != "images"
+    preprocess = Preprocess(engine.spec, parse_roi(shared.settings.roi), steady=steady)
+    return Assess(preprocess, shared.status) if steady else preprocess
+
+
+def make_refine(shared: Shared, journal: Journal) -> Refine:
+    """From single answers to masks that hold still and sightings, which are written down."""
+    settings = shared.settings
+    tracker = SightingTracker(parse_min_frames(settings.min_frames))
+    witness = Witness(journal, shared.scribe, shared.statistics, settings.snapshots)
+    return Refine(Stabiliser(settings.stabilise), tracker, witness.on_tracking, witness.on_ended)
+
+
+def make_render(shared: Shared) -> Render:
+    """From frame and mask to the picture."""
+    settings = shared.settings
+    passthrough = settings.chosen_display() == "passthrough"
+    follow = Follow(settings.max_staleness_ms / 1000, GlobalMotion()) if passthrough else None
+    overlay = Overlay(settings.overlay, settings.alpha)
+    return Render(overlay, Hud(), shared.controls, shared.statistics, shared.status, follow=follow)
+
+
+def make_admit(settings: StreamSettings) -> Callable[[Frame], Frame | None] | None:
+    """With redaction: a frame with a picture that names no patient, or None as long as that is not sure."""
+    if not settings.redact:
+        return None
+    redactor = Redactor()
+
+    def admit(frame: Frame) -> Frame | None:
+        image = redactor(frame.image, frame.pts_seconds)
+        return None if image is None else replace(frame, image=image)
+
+    return admit
+
+
+def parallel_calls(engine: Engine, settings: StreamSettings) -> int:
+    """Inferences in flight; with passthrough one fewer, because a core is needed for the picture."""
+    calls = engine.info.parallel_calls
+    return max(calls - 1, 1) if settings.chosen_display() == "passthrough" else calls

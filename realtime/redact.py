@@ -1,0 +1,215 @@
+"""`Redactor`: pictures without what names a patient: black outside the field of view, text inside it covered.
+
+The detector of text is a simple one: strokes, thin and of one width, that stand in a row of at least three, or bright
+ones that stay where they are while the picture behind them moves. It finds captions, dates and names as processors and
+recorders draw them: in strong contrast, upright, in rows. It does not find faint or slanted text, single letters on a
+picture that stands still, nor a patient's page that fills the screen: look at what was recorded before it is passed on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rt_seg.engines.geometry import Box
+
+from .field_of_view import FieldOfView
+
+UInt8Array = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float32]
+
+_ROWS = 480  # height of the copy that text is looked for in
+_STROKE = 9  # pixels of that copy: strokes are thinner
+_CONTRAST = 45  # levels by which strokes differ from what is around them, in some channel
+_LOW, _HIGH = 5, 44  # height of letters in that copy
+_WIDEST = 2.2  # width of a letter, in heights; beyond it is a line
+_FULLEST = 0.85  # share of its box that a letter fills at most: a reflection is a filled spot
+_LEAST_IN_ROW = 3
+_LIKE_HEIGHT = 1.7  # ratio of heights in a row, up to which letters belong together
+_LIKE_STROKE = 1.9  # ratio of their strokes' widths likewise
+_GAP = 1.3  # heights between neighbours in a row
+_PADDING = 0.45  # heights added around a row
+_HOLD_SECONDS = 1.5  # how long a place stays covered after text was last found there
+_STILL_WEIGHT = 0.06  # of a frame in the running mean of where strokes are
+_STILL_MEAN = 0.8  # mean from which a stroke counts as fixed to the screen: 26 frames of movement
+_MOVED = 3.0  # mean difference in levels from which the picture behind counts as moving
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """A connected stroke, in pixels of the small copy."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    stroke: float  # half its greatest width
+
+    def joins(self, other: "_Letter") -> bool:
+        """Whether both may stand in one row, side by side."""
+        low, high = sorted((self.height, other.height))
+        thin, thick = sorted((self.stroke, other.stroke))
+        shared = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        gap = max(self.x, other.x) - min(self.x + self.width, other.x + other.width)
+        alike = high <= _LIKE_HEIGHT * low and thick <= _LIKE_STROKE * thin
+        return alike and shared >= 0.6 * low and -0.3 * low <= gap <= _GAP * high
+
+
+class Redactor:
+    """Blackens what lies outside the field of view and covers text inside it. Passive and not thread-safe.
+
+    It takes frames in their order, right after capture, so that nothing behind it sees what it covers. It finds the
+    field of view itself, from unredacted pictures.
+    """
+
+    def __init__(self) -> None:
+        self._field = FieldOfView()
+        self._covered: list[tuple[Box, float]] = []  # in frame pixels, and when it was last found
+        self._size = (0, 0)
+        self._strokes: FloatArray | None = None
+        self._behind: UInt8Array | None = None
+
+    def __call__(self, image: UInt8Array, pts_seconds: float) -> UInt8Array | None:
+        """Redact the next frame.
+
+        Args:
+            image: uint8 ``[H, W, 3]``, BGR; only read.
+            pts_seconds: Its stream time.
+
+        Returns:
+            A fresh picture, or None as long as the field of view has not been found: then nothing may be let out.
+        """
+        height, width = image.shape[:2]
+        if (width, height) != self._size:
+            self._size, self._covered, self._strokes, self._behind = (width, height), [], None, None
+        box = self._field.find(image)
+        outline = self._field.outline
+        if outline is None:
+            return None
+        inside = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(inside, [outline], 255)
+        for text in self._text(image, box, pts_seconds):
+            inside[text.slices] = 0
+        redacted = np.zeros_like(image)
+        cv2.copyTo(image, inside, redacted)
+        return redacted
+
+    def _text(self, image: UInt8Array, box: Box, pts_seconds: float) -> list[Box]:
+        """Where text is or was a moment ago, in frame pixels."""
+        factor = max(image.shape[0] / _ROWS, 0.25)
+        size = max(round(box.width / factor), 8), max(round(box.height / factor), 8)
+        small = np.asarray(cv2.resize(image[box.slices], size, interpolation=cv2.INTER_AREA), np.uint8)
+        bright, dark = _strokes(small, cv2.MORPH_TOPHAT), _strokes(small, cv2.MORPH_BLACKHAT)
+        found = find_text(bright) + find_text(dark) + self._still(small, bright)
+        for text in found:
+            scaled = _scaled(text, size, box)
+            if scaled is not None:
+                self._cover(scaled, pts_seconds)
+        self._covered = [each for each in self._covered if 0 <= pts_seconds - each[1] <= _HOLD_SECONDS]
+        return [each for each, _ in self._covered]
+
+    def _cover(self, text: Box, pts_seconds: float) -> None:
+        self._covered = [(each, second) for each, second in self._covered if each != text]
+        self._covered.append((text, pts_seconds))
+
+    def _still(self, small: UInt8Array, strokes: UInt8Array) -> list[Box]:
+        """Strokes that have stayed where they are while the picture moved."""
+        mark = (strokes > 0).astype(np.float32)
+        green = np.ascontiguousarray(small[..., 1])
+        if self._strokes is None or self._behind is None or self._strokes.shape != mark.shape:
+            self._strokes, self._behind = np.zeros_like(mark), green
+            return []
+        if float(cv2.mean(cv2.absdiff(green, self._behind))[0]) >= _MOVED:
+            cv2.accumulateWeighted(mark, self._strokes, _STILL_WEIGHT)
+            self._behind = green
+        fixed = (self._strokes >= _STILL_MEAN).astype(np.uint8)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(fixed, np.ones((5, 5), np.uint8)), connectivity=8)
+        boxes = [Box(*row[: cv2.CC_STAT_AREA]) for row in stats[1:].tolist()]
+        return [each for each in boxes if max(each.width, each.height) >= _LOW + 4]  # the dilation adds four
+
+
+def _strokes(small: UInt8Array, kind: int) -> UInt8Array:
+    """Thin strokes that are brighter (top hat) or darker (black hat) than what is around them, in any channel.
+
+    Coloured letters on bright tissue are hardly brighter in any channel, but much darker in the one they lack.
+
+    Returns:
+        uint8 ``[h, w]`` with 0 and 255.
+    """
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (_STROKE, _STROKE))
+    hats = cv2.split(cv2.morphologyEx(small, kind, kernel))
+    strongest = cv2.max(cv2.max(hats[0], hats[1]), hats[2])
+    return np.asarray(cv2.threshold(strongest, _CONTRAST - 1, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def find_text(strokes: UInt8Array) -> list[Box]:
+    """Rows of at least three letters.
+
+    Args:
+        strokes: uint8 ``[h, w]`` with 0 and 255: where thin strokes are, at about 480 rows to the frame.
+
+    Returns:
+        Their boxes, with a margin, inside the picture.
+    """
+    letters = _letters(strokes)
+    height, width = strokes.shape
+    boxes = [_around(row) for row in _rows(letters) if _is_text(row)]
+    return [clipped for box in boxes if (clipped := box.clipped_to(width, height)) is not None]
+
+
+def _letters(strokes: UInt8Array) -> list[_Letter]:
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(strokes, connectivity=8)
+    depth = cv2.distanceTransform(strokes, cv2.DIST_L2, 3)
+    letters: list[_Letter] = []
+    for label, (x, y, width, height, area) in enumerate(stats.tolist()):
+        if label == 0 or not _LOW <= height <= _HIGH or width > _WIDEST * height:
+            continue
+        # an upright bar, such as I or 1, may fill its box
+        if area > _FULLEST * width * height and height < 2 * width:
+            continue
+        rows, columns = slice(y, y + height), slice(x, x + width)
+        stroke = float(depth[rows, columns][labels[rows, columns] == label].max())
+        letters.append(_Letter(x, y, width, height, stroke))
+    return letters
+
+
+def _rows(letters: Sequence[_Letter]) -> list[list[_Letter]]:
+    """Letters that stand side by side, put together."""
+    rows: list[list[_Letter]] = []
+    for letter in sorted(letters, key=lambda each: each.x):
+        row = next((row for row in rows if any(letter.joins(each) for each in row[-3:])), None)
+        if row is None:
+            rows.append([letter])
+        else:
+            row.append(letter)
+    return rows
+
+
+def _is_text(row: Sequence[_Letter]) -> bool:
+    """Enough of them, on one line, and as wide together as a word is."""
+    if len(row) < _LEAST_IN_ROW:
+        return False
+    height = float(np.median([letter.height for letter in row]))
+    bottoms = np.array([letter.y + letter.height for letter in row])
+    tops = np.array([letter.y for letter in row])
+    # letters share a base line, or digits and capitals a top line; reflections share neither
+    off = min(float(np.median(np.abs(edge - np.median(edge)))) for edge in (bottoms, tops))
+    return off <= max(0.12 * height, 1.0)
+
+
+def _around(row: Sequence[_Letter]) -> Box:
+    padding = round(_PADDING * max(letter.height for letter in row)) + 2
+    left, top = min(letter.x for letter in row) - padding, min(letter.y for letter in row) - padding
+    right = max(letter.x + letter.width for letter in row) + padding
+    bottom = max(letter.y + letter.height for letter in row) + padding
+    return Box(left, top, right - left, bottom - top)
+
+
+def _scaled(text: Box, size: tuple[int, int], box: Box) -> Box | None:
+    """From the small copy of the field to the frame; whole pixels are covered."""
+    across, down = box.width / size[0], box.height / size[1]
+    left, top = box.x + int(text.x * across), box.y + int(text.y * down)
+    right, bottom = box.x + -int(-text.right * across // 1), box.y + -int(-text.bottom * down // 1)
+    return Box(left, top, right - left, bottom - top).clipped_to(box.right, box.bottom)

@@ -1,0 +1,53 @@
+"""`Refine`: from what the engine saw in single frames to masks that hold still and belong to sightings."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from .frame import Segmentation
+from .motion import small_grey
+from .regions import find_polyps
+from .sightings import Sighting, SightingTracker, Tracking, withhold
+from .stabilise import Stabiliser
+
+
+class Refine:
+    """Stabilises, tracks, and withholds what is not active yet. Passive and not thread-safe: frames in their order.
+
+    Args:
+        stabiliser: Holds the probability still.
+        tracker: Follows the polyps.
+        on_tracking: Told what each frame changed, with the segmentation as it will be drawn.
+        on_ended: Told of sightings that the stream's end, or a lost signal, ended.
+    """
+
+    def __init__(
+        self,
+        stabiliser: Stabiliser,
+        tracker: SightingTracker,
+        on_tracking: Callable[[Tracking, Segmentation], None] = lambda _tracking, _segmentation: None,
+        on_ended: Callable[[tuple[Sighting, ...]], None] = lambda _ended: None,
+    ) -> None:
+        self._stabiliser = stabiliser
+        self._tracker = tracker
+        self._on_tracking = on_tracking
+        self._on_ended = on_ended
+
+    def __call__(self, segmentation: Segmentation) -> Segmentation:
+        """Refine the next frame's segmentation."""
+        frame, geometry = segmentation.frame, segmentation.geometry
+        grey = small_grey(frame.image[geometry.region.slices])
+        probability = self._stabiliser(segmentation.probability, grey, geometry, frame.pts_seconds)
+        polyps = segmentation.polyps
+        if probability is not segmentation.probability:
+            polyps = find_polyps(probability, geometry, segmentation.threshold)
+        tracking = self._tracker.update(
+            polyps, frame.index, frame.pts_seconds, self._stabiliser.motion, geometry.region
+        )
+        refined = replace(segmentation, probability=probability, polyps=polyps, grey=grey)
+        shown = withhold(refined, tracking)
+        self._on_tracking(tracking, shown)
+        return shown
+
+    def end(self) -> None:
+        """End every sighting: at the end of the stream, or when the signal is lost."""
+        self._on_ended(self._tracker.end_all())

@@ -1,0 +1,103 @@
+"""`StreamSettings`: what `rt-seg stream` was asked for, and what follows from it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rt_seg.engines.load import PrecisionChoice
+from rt_seg.errors import InputError
+
+from .field_of_view import parse_roi
+from .overlay import Style
+from .pipeline import Display
+from .sources.camera import CameraMode, parse_size
+from .sources.open import is_live
+from .stabilise import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What `rt-seg stream` was asked for; `realtime/command.py` says what each means."""
+
+    source: str
+    engine: str = "auto"
+    precision: PrecisionChoice = "auto"
+    output: Path | None = None
+    results: Path | None = None
+    masks: Path | None = None
+    events: tuple[Path, ...] = ()
+    snapshots: Path | None = None
+    show: bool | None = None
+    overlay: Style = "contour"
+    alpha: float = 0.4
+    hud: bool = True
+    threshold: float | None = None
+    stabilise: Mode = "light"
+    min_frames: str = "1/1"
+    roi: str = "auto"
+    redact: bool = False
+    start: float = 0.0
+    duration: float | None = None
+    limit: int | None = None
+    live: bool = False
+    display: Display | None = None
+    max_staleness_ms: float = 120.0
+    signal_timeout: float = 2.0
+    reconnect: int | None = None
+    camera_size: str | None = None
+    camera_fps: float | None = None
+    camera_format: Literal["MJPG", "YUYV", "NV12"] | None = None
+
+    @property
+    def plays_live(self) -> bool:
+        """Whether frames come at their own pace and the newest counts."""
+        return self.live or is_live(self.source)
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is written."""
+        return any((self.output, self.results, self.masks, self.events, self.snapshots))
+
+    def check(self) -> None:
+        """Refuse what cannot be used whatever the source.
+
+        Raises:
+            InputError: With what to give instead.
+        """
+        self.chosen_display()
+        self.camera_mode()
+        parse_roi(self.roi)
+        parse_min_frames(self.min_frames)
+
+    def chosen_display(self) -> Display:
+        """How frames are shown.
+
+        Raises:
+            InputError: A file cannot be shown like that.
+        """
+        if self.display == "passthrough" and not self.plays_live:
+            raise InputError("--display passthrough is for live streams; add --live to play a file as if it were one")
+        return self.display or ("passthrough" if self.plays_live else "aligned")
+
+    def camera_mode(self) -> CameraMode:
+        """What a camera is asked for.
+
+        Raises:
+            InputError: The size is none.
+        """
+        size = None if self.camera_size is None else parse_size(self.camera_size)
+        return CameraMode(size, self.camera_fps, self.camera_format)
+
+
+def parse_min_frames(text: str) -> tuple[int, int]:
+    """Read ``K/N`` (K frames of the last N), or ``K`` for K in a row.
+
+    Raises:
+        InputError: It is something else.
+    """
+    found = re.fullmatch(r"(\d{1,3})(?:/(\d{1,3}))?", text.strip())
+    needed, window = (0, 0) if found is None else (int(found[1]), int(found[2] or found[1]))
+    if not 1 <= needed <= window:
+        raise InputError(f"min frames {text!r} is not K/N with 1 <= K <= N, such as 3/5")
+    return needed, window

@@ -1,0 +1,250 @@
+"""`SightingTracker`: from the polyps of single frames to sightings, and what of them may be shown."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from rt_seg.engines.geometry import Box
+
+from .frame import Polyp, Segmentation
+from .motion import Motion
+from .regions import keep_regions
+
+Edges = tuple[float, float, float, float]
+
+_OVERLAP = 0.3  # of the smaller of two boxes, from which they are the same polyp
+_BETTER = 1.1  # factor by which a frame must be better than the best so far: each better one is copied
+_MOST_TRACKS = 64  # a picture full of noise must not fill the memory
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A polyp from where it was first seen to where it was last seen. A record: the tracker hands out fresh ones.
+
+    Attributes:
+        id: 1 for the first of the stream.
+        first_seconds: Stream time of the first frame that showed it.
+        activated_seconds: Stream time of the frame from which on it was drawn.
+        last_seconds: Stream time of the last frame that showed it.
+        frames: Frames that showed it.
+        largest_area_px: In frame pixels.
+        largest_area_fraction: The same as a share (0-1) of the frame.
+        highest_confidence: 0-1.
+        best_index: Index of the frame that shows it best, from its activation on: large and certain.
+        best_seconds: Stream time of that frame.
+    """
+
+    id: int
+    first_seconds: float
+    activated_seconds: float
+    last_seconds: float
+    frames: int
+    largest_area_px: int
+    largest_area_fraction: float
+    highest_confidence: float
+    best_index: int
+    best_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """What a frame changed.
+
+    Attributes:
+        polyps: Those of the frame, in their order; `track_id` is the sighting's id, None until it is active.
+        active: For each of them whether it is drawn.
+        started: Sightings that this frame activated.
+        ended: Sightings that have not been seen for so long that they are over.
+        improved: Ids of sightings that no earlier frame shows better.
+    """
+
+    polyps: tuple[Polyp, ...]
+    active: tuple[bool, ...]
+    started: tuple[Sighting, ...] = ()
+    ended: tuple[Sighting, ...] = ()
+    improved: tuple[int, ...] = ()
+
+    @property
+    def drawn(self) -> tuple[Polyp, ...]:
+        """The polyps that are drawn."""
+        return tuple(polyp for polyp, active in zip(self.polyps, self.active, strict=True) if active)
+
+
+@dataclass(slots=True)
+class _Track:
+    """A polyp that is followed, active or not."""
+
+    boxes: list[Edges]
+    first_seconds: float
+    last_seconds: float
+    seen: deque[bool]
+    frames: int = 0
+    id: int | None = None
+    activated_seconds: float = 0.0
+    largest_area_px: int = 0
+    largest_area_fraction: float = 0.0
+    highest_confidence: float = 0.0
+    best_score: float = 0.0
+    best_index: int = 0
+    best_seconds: float = 0.0
+    now: list[Polyp] = field(default_factory=list[Polyp])
+
+    def overlap(self, box: Box) -> float:
+        """Largest share of the smaller box that one of its boxes and this one have in common."""
+        edges = (box.x, box.y, box.right, box.bottom)
+        return max((_overlap(edges, mine) for mine in self.boxes), default=0.0)
+
+    def take(self, pts_seconds: float) -> None:
+        """Go on by one frame with the regions in `now`; without any it was not seen."""
+        self.seen.append(bool(self.now))
+        if not self.now:
+            return
+        self.boxes = [(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in self.now]
+        self.last_seconds, self.frames = pts_seconds, self.frames + 1
+        self.largest_area_px = max(self.largest_area_px, sum(polyp.area_px for polyp in self.now))
+        self.largest_area_fraction = max(self.largest_area_fraction, sum(polyp.area_fraction for polyp in self.now))
+        self.highest_confidence = max(self.highest_confidence, *(polyp.confidence for polyp in self.now))
+
+    def improve(self, index: int, pts_seconds: float) -> bool:
+        """Whether this frame shows it better than all before."""
+        score = max((polyp.confidence * polyp.area_fraction**0.5 for polyp in self.now), default=0.0)
+        if score <= self.best_score * _BETTER:
+            return False
+        self.best_score, self.best_index, self.best_seconds = score, index, pts_seconds
+        return True
+
+    def record(self, number: int) -> Sighting:
+        return Sighting(
+            number, self.first_seconds, self.activated_seconds, self.last_seconds, self.frames, self.largest_area_px,
+            self.largest_area_fraction, self.highest_confidence, self.best_index, self.best_seconds,
+        )  # fmt: skip
+
+
+class SightingTracker:
+    """Follows polyps from frame to frame by the overlap of their boxes, moved with the picture.
+
+    Regions that overlap one polyp's box belong to it: a mask that falls apart for a moment stays one sighting. A
+    polyp is active, and drawn, from the frame on that is its K-th within N frames; it stays so through gaps until it
+    is over. Passive and not thread-safe: frames come in their order.
+
+    Args:
+        min_frames: K and N: seen in K of the last N frames. ``(1, 1)`` draws everything at once.
+        max_gap_seconds: How long a polyp may be out of sight and still be the same sighting.
+
+    Raises:
+        ValueError: Not 1 <= K <= N.
+    """
+
+    def __init__(self, min_frames: tuple[int, int], max_gap_seconds: float = 0.6) -> None:
+        self._needed, self._window = min_frames
+        if not 1 <= self._needed <= self._window:
+            raise ValueError(f"min_frames {self._needed}/{self._window} is not K/N with 1 <= K <= N")
+        self._max_gap_seconds = max_gap_seconds
+        self._tracks: list[_Track] = []
+        self._started = 0
+
+    @property
+    def open(self) -> tuple[Sighting, ...]:
+        """Sightings that go on, as they stand."""
+        return tuple(track.record(track.id) for track in self._tracks if track.id is not None)
+
+    def update(
+        self,
+        polyps: Sequence[Polyp],
+        index: int,
+        pts_seconds: float,
+        motion: Motion | None = None,
+        region: Box | None = None,
+    ) -> Tracking:
+        """Take the next frame.
+
+        Args:
+            polyps: Its regions, see `find_polyps`.
+            index: The frame's index.
+            pts_seconds: Its stream time.
+            motion: How the picture moved since the last call, if known.
+            region: Part of the frame that the motion is of; needed with it.
+
+        Returns:
+            What it changed.
+        """
+        ended = self._end_before(pts_seconds - self._max_gap_seconds)
+        self._move(motion, region)
+        owners = [self._owner(polyp, pts_seconds) for polyp in polyps]
+        for track, polyp in zip(owners, polyps, strict=True):
+            track.now.append(polyp)
+        for track in self._tracks:
+            track.take(pts_seconds)
+        started = [track for track in self._tracks if track.id is None and sum(track.seen) >= self._needed]
+        for track in started:
+            self._started += 1
+            track.id, track.activated_seconds = self._started, pts_seconds
+        improved = [t.id for t in self._tracks if t.id is not None and t.improve(index, pts_seconds)]
+        tracking = Tracking(
+            tuple(replace(polyp, track_id=track.id) for track, polyp in zip(owners, polyps, strict=True)),
+            tuple(track.id is not None for track in owners),
+            tuple(track.record(track.id) for track in started if track.id is not None),
+            ended,
+            tuple(improved),
+        )
+        self._forget()
+        return tracking
+
+    def end_all(self) -> tuple[Sighting, ...]:
+        """End every sighting, as at the end of the stream, when the signal is lost or after a cut.
+
+        Returns:
+            Those that were open.
+        """
+        ended, self._tracks = self.open, []
+        return ended
+
+    def _end_before(self, pts_seconds: float) -> tuple[Sighting, ...]:
+        """Drop what was last seen before that time."""
+        over = [track for track in self._tracks if track.last_seconds < pts_seconds]
+        self._tracks = [track for track in self._tracks if track.last_seconds >= pts_seconds]
+        return tuple(track.record(track.id) for track in over if track.id is not None)
+
+    def _move(self, motion: Motion | None, region: Box | None) -> None:
+        for track in self._tracks:
+            track.now = []
+            if motion is not None and region is not None:
+                track.boxes = [motion.move_edges(box, region) for box in track.boxes]
+
+    def _owner(self, polyp: Polyp, pts_seconds: float) -> _Track:
+        """The track that a region belongs to; a new one where there is none."""
+        # of two that overlap equally the older one: a sighting keeps its id when two candidates meet
+        best = max(self._tracks, key=lambda track: track.overlap(polyp.box), default=None)
+        if best is not None and best.overlap(polyp.box) >= _OVERLAP:
+            return best
+        track = _Track([], pts_seconds, pts_seconds, deque(maxlen=self._window))
+        self._tracks.append(track)
+        return track
+
+    def _forget(self) -> None:
+        """Drop candidates that can no longer be activated by what was seen of them, and the youngest if they swarm."""
+        self._tracks = [track for track in self._tracks if track.id is not None or any(track.seen)][:_MOST_TRACKS]
+
+
+def withhold(segmentation: Segmentation, tracking: Tracking) -> Segmentation:
+    """What is shown of a segmentation: only polyps that are active.
+
+    Args:
+        segmentation: The frame that was tracked.
+        tracking: What `SightingTracker.update` said of its polyps.
+
+    Returns:
+        With the active polyps alone, and a probability that is below the threshold where the others are.
+    """
+    if all(tracking.active):
+        return replace(segmentation, polyps=tracking.polyps)
+    probability = keep_regions(segmentation.probability, segmentation.threshold, tracking.active)
+    return replace(segmentation, probability=probability, polyps=tracking.drawn)
+
+
+def _overlap(one: Edges, other: Edges) -> float:
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    if across <= 0 or down <= 0:
+        return 0.0
+    return across * down / min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))

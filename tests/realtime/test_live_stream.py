@@ -1,0 +1,357 @@
+"""Live streams from end to end: real files, real senders on the loopback, real signals, a disk that is full."""
+
+import contextlib
+import json
+import os
+import pty
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle, pairwise
+from pathlib import Path
+from socket import AF_INET, SOCK_DGRAM, socket
+from typing import IO, Any
+
+import av
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rt_seg.cli import app
+from rt_seg.realtime.backoff import Backoff
+from rt_seg.realtime.capture import Capture, Upkeep
+from rt_seg.realtime.frame import Frame, Span
+from rt_seg.realtime.sources.network import NetworkSource
+from rt_seg.realtime.sources.selection import Selection
+from rt_seg.realtime.statistics import Statistics
+
+FRAMES, FPS = 50, 25
+Respond = Callable[[BaseHTTPRequestHandler], None]
+
+
+def write_clip(path: Path, frames: int = FRAMES, size: tuple[int, int] = (160, 120), texture: int = 0) -> Path:
+    """A clip with a red half, which the tiny model sees as a polyp; `texture` is noise that makes it large."""
+    noise = np.random.default_rng(1).integers(0, texture + 1, (frames, size[1], size[0], 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(FPS), options={"preset": "ultrafast", "g": "10"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for index in range(frames):
+            picture = noise[index] + np.uint8(20)
+            picture[:, size[0] // 2 :, 2] = 230
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+def frames_of(path: Path) -> list[float]:
+    """Presentation time of each frame of a recording in seconds."""
+    with av.open(str(path)) as container:
+        return [float(frame.time) for frame in container.decode(video=0)]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Respond], str]]:
+    """Starts an HTTP server that answers each request by a function: ``serve(respond) -> "127.0.0.1:port"``."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(respond: Respond) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                with contextlib.suppress(ConnectionError):
+                    respond(self)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # http.server's names
+                """Quiet."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        return f"127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def send_endless(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    """Answer like a camera: nobody knows how much will come."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "video/mp2t")
+    handler.end_headers()
+    handler.wfile.write(data)
+    handler.wfile.flush()
+
+
+def start(*arguments: object, **popen: Any) -> "subprocess.Popen[str]":
+    """`rt-seg stream ARGUMENTS` in a process of its own."""
+    command = [sys.executable, "-m", "rt_seg", "stream", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **popen)
+
+
+def read_until(stream: IO[str] | None, words: str) -> str:
+    """Read lines until one holds the words; all that was read."""
+    assert stream is not None
+    read = ""
+    for line in stream:
+        read += line
+        if words in line:
+            return read
+    raise AssertionError(f"{words!r} was never said; said was: {read}")
+
+
+def test_a_file_plays_live_at_its_own_pace(tiny_model_path: Path, tmp_path: Path) -> None:
+    """With --live a clip of two seconds takes two seconds, whatever the machine could do, and is recorded in time."""
+    clip, output, results = write_clip(tmp_path / "clip.mp4"), tmp_path / "out.mp4", tmp_path / "out.jsonl"
+    arguments = [clip, "--live", "--engine", tiny_model_path, "-o", output, "--results", results, "--json"]
+    run = CliRunner().invoke(app, ["stream", *map(str, arguments)])
+    assert run.exit_code == 0, run.stderr
+    summary = json.loads(run.stdout)
+    assert summary["frames_in"] == FRAMES
+    assert summary["frames_in"] == summary["frames_out"] + summary["dropped"].get("show", 0)
+    assert summary["elapsed_seconds"] > (FRAMES - 1) / FPS
+    assert sum(summary["states"].values()) == summary["frames_out"]
+    header, *records = [json.loads(line) for line in results.read_text().splitlines()]
+    assert header["source"]["kind"] == "video"
+    for record in records:
+        segmented = record["segmented_index"]
+        assert segmented is None or segmented <= record["index"]
+        assert bool(record["polyps"]) == (segmented is not None)
+        assert (record["state"] == "segmenting") == (segmented is not None)
+    times = frames_of(output)
+    assert all(one < other for one, other in pairwise(times))
+    assert times[-1] <= (FRAMES - 1) / FPS + 1e-6
+
+
+def test_passthrough_of_a_file_needs_live(tmp_path: Path) -> None:
+    """One line that says what to add."""
+    run = CliRunner().invoke(app, ["stream", str(write_clip(tmp_path / "clip.mp4", 5)), "--display", "passthrough"])
+    assert run.exit_code == 2
+    assert "add --live" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--min-frames", "5/3"], "is not K/N"),
+        (["--camera-size", "huge"], "is not WIDTHxHEIGHT"),
+        (["--stabilise", "much"], "much"),
+        (["--camera-format", "RGB"], "RGB"),
+    ],
+)
+def test_bad_options_are_refused(options: list[str], said: str) -> None:
+    """A wrong command line is exit code 2 and says which value."""
+    run = CliRunner().invoke(app, ["stream", "demo" if "--camera-size" not in options else "99", *options])
+    assert run.exit_code == 2, run.output
+    assert said in run.stderr
+
+
+class Kept:
+    """A receiver that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.signals: list[tuple[bool, str]] = []
+        self.ended = threading.Event()
+        self.error: BaseException | None = None
+
+    def take_frame(self, frame: Frame, _span: Span) -> None:
+        self.frames.append(frame)
+
+    def take_stand_in(self, frame: Frame) -> None:
+        """Not looked at here."""
+
+    def on_signal(self, present: bool, reason: str) -> None:
+        self.signals.append((present, reason))
+
+    def on_end(self, error: BaseException | None) -> None:
+        self.error = error
+        self.ended.set()
+
+
+def test_a_network_sender_that_flaps_ten_times_in_two_sizes(serve: Callable[[Respond], str], tmp_path: Path) -> None:
+    """A real stream by HTTP, ten times cut off, each time another size: one stream, in order, no password said."""
+    clips = [write_clip(tmp_path / f"{size[0]}.ts", 10, size).read_bytes() for size in ((160, 120), (96, 64))]
+    turn, lock = cycle(clips), threading.Lock()
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        with lock:
+            data = next(turn)
+        send_endless(handler, data)
+
+    address = f"http://user:secret@{serve(respond)}/live?key=secret"
+    kept = Kept()
+    upkeep = Upkeep(lambda: NetworkSource(address), 30.0, 50, Selection(limit=105), backoff=lambda: Backoff(0.0, 0.0))
+    capture = Capture(NetworkSource(address), kept, Statistics(), upkeep)
+    capture.start()
+    assert kept.ended.wait(60)
+    capture.stop()
+    assert capture.join(10)
+    assert kept.error is None
+    assert [frame.index for frame in kept.frames] == list(range(105))
+    assert {(frame.width, frame.height) for frame in kept.frames} == {(160, 120), (96, 64)}
+    assert all(one.pts_seconds <= other.pts_seconds for one, other in pairwise(kept.frames))
+    assert sum(not present for present, _ in kept.signals) >= 10
+    assert "secret" not in str(kept.signals)
+
+
+@pytest.mark.slow
+def test_a_udp_sender_that_stalls_is_no_signal_and_comes_back(tiny_model_path: Path, tmp_path: Path) -> None:
+    """Datagrams stop, "no signal" is said and recorded, they come again, and the stream goes on."""
+    packets = write_clip(tmp_path / "clip.ts", 500).read_bytes()
+    with socket(AF_INET, SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    sending, done = threading.Event(), threading.Event()
+    sending.set()
+
+    def keep_sending() -> None:
+        with socket(AF_INET, SOCK_DGRAM) as sender:
+            for position in cycle(range(0, len(packets), 1316)):
+                while not sending.wait(0.1):
+                    if done.is_set():
+                        return
+                if done.wait(500 / FPS * 1316 / len(packets)):  # at its own pace
+                    return
+                sender.sendto(packets[position : position + 1316], ("127.0.0.1", port))
+
+    output = tmp_path / "out.mp4"
+    threading.Thread(target=keep_sending, daemon=True).start()
+    arguments = [f"udp://127.0.0.1:{port}", "--engine", tiny_model_path, "-o", output, "--json"]
+    with start(*arguments, "--signal-timeout", 0.7) as process:
+        read_until(process.stderr, "engine")
+        sending.clear()
+        read_until(process.stderr, "no signal")
+        sending.set()
+        read_until(process.stderr, "signal is back")
+        process.send_signal(signal.SIGINT)
+        stdout, _ = process.communicate(timeout=30)
+    done.set()
+    summary = json.loads(stdout)
+    assert process.returncode == 130
+    assert summary["error"] is None
+    assert summary["signal_losses"] >= 1
+    assert all(one < other for one, other in pairwise(frames_of(output)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_inside_a_hung_call_of_ffmpeg(
+    number: signal.Signals, serve: Callable[[Respond], str], tiny_model_path: Path, tmp_path: Path
+) -> None:
+    """A sender that fell silent, with a read that waits for minutes: the process ends soon and leaves a whole file."""
+    data, silent = write_clip(tmp_path / "clip.ts").read_bytes(), threading.Event()
+
+    def fall_silent(handler: BaseHTTPRequestHandler) -> None:
+        send_endless(handler, data)
+        silent.wait(60)
+
+    output = tmp_path / "out.mp4"
+    arguments = [f"http://{serve(fall_silent)}/", "--engine", tiny_model_path, "-o", output, "--json"]
+    with start(*arguments, "--signal-timeout", 300) as process:
+        read_until(process.stderr, "engine")
+        while not (output.exists() and output.stat().st_size):
+            assert process.poll() is None
+            threading.Event().wait(0.02)
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=15)
+    silent.set()
+    assert process.returncode == 128 + number, stderr
+    assert json.loads(stdout)["ended_by"] == "signal"
+    assert frames_of(output)
+
+
+@pytest.mark.slow
+def test_a_signal_ends_it_while_it_opens(serve: Callable[[Respond], str]) -> None:
+    """Ctrl-C before the first picture, in a call that waits for minutes, ends it soon, with nothing written."""
+    connected, silent = threading.Event(), threading.Event()
+
+    def say_nothing(_handler: BaseHTTPRequestHandler) -> None:
+        connected.set()
+        silent.wait(60)
+
+    with start(f"http://{serve(say_nothing)}/", "--signal-timeout", 300) as process:
+        assert connected.wait(60)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=15)
+    silent.set()
+    assert (process.returncode, stdout) == (130, "")
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.slow
+def test_a_signal_ends_it_between_two_attempts(
+    serve: Callable[[Respond], str], tiny_model_path: Path, tmp_path: Path
+) -> None:
+    """While it waits to reconnect, SIGTERM ends it soon; the recording is whole."""
+    data, answers = write_clip(tmp_path / "clip.ts").read_bytes(), [0]
+
+    def once(handler: BaseHTTPRequestHandler) -> None:
+        answers[0] += 1
+        if answers[0] == 1:
+            send_endless(handler, data)
+        else:
+            handler.send_error(503)
+
+    output = tmp_path / "out.mp4"
+    with start(f"http://{serve(once)}/", "--engine", tiny_model_path, "-o", output, "--json") as process:
+        read_until(process.stderr, "no signal")
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=15)
+    assert process.returncode == 143, stderr
+    summary = json.loads(stdout)
+    assert summary["signal_losses"] == 1
+    assert frames_of(output)
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_the_recording_and_not_the_stream(tiny_model_path: Path, tmp_path: Path) -> None:
+    """A recording that may not grow is stopped and said to be; every frame is shown; the exit code says it, too."""
+    clip, output = write_clip(tmp_path / "clip.mp4", 75, texture=120), tmp_path / "out.mp4"
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    arguments = [clip, "--live", "--engine", tiny_model_path, "-o", output, "--json"]
+    with start(*arguments, preexec_fn=small_files) as process:  # noqa: PLW1509  # no threads in this process matter
+        stdout, stderr = process.communicate(timeout=90)
+    assert process.returncode == 7, stderr
+    assert "record stopped" in stderr
+    summary = json.loads(stdout)
+    assert summary["ended_by"] == "end"
+    assert summary["frames_out"] + summary["dropped"].get("show", 0) == summary["frames_in"] == 75
+    assert summary["dropped"]["record stopped"] > 0
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_ends_it_with_a_whole_recording(tiny_model_path: Path, tmp_path: Path) -> None:
+    """The terminal goes away midway: the recording is finished although nobody can be told."""
+    clip, output = write_clip(tmp_path / "clip.mp4", 500), tmp_path / "out.mp4"
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "rt_seg", "stream", str(clip), "--live", "--engine", str(tiny_model_path)]
+    process = subprocess.Popen(
+        [*command, "-o", str(output)], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+        preexec_fn=_own_terminal,  # noqa: PLW1509  # no threads in this process matter
+    )  # fmt: skip
+    os.close(slave)
+    said = b""
+    while not (output.exists() and output.stat().st_size):
+        assert process.poll() is None, said
+        said += os.read(master, 4096)
+    os.close(master)
+    assert process.wait(30) == 129
+    assert 0 < len(frames_of(output)) < 500
+
+
+def _own_terminal() -> None:
+    """Make standard input the terminal of this session, so that its end is a signal to us."""
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -1,0 +1,139 @@
+"""What a stream writes beside its picture: events, snapshots, and all of it redacted where that is asked for."""
+
+import csv
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from typer.testing import CliRunner, Result
+
+from rt_seg.cli import app
+
+UInt8Array = npt.NDArray[np.uint8]
+WIDTH, HEIGHT, FRAMES, FPS = 320, 240, 60, 25
+FIELD = slice(20, 220), slice(100, 300)
+SEEN = range(15, 40)
+
+
+def picture(index: int, *, text: bool = False) -> UInt8Array:
+    """An endoscope's picture that drifts, with a red disc in some frames, and a name beside the field."""
+    noise = np.random.default_rng(3).integers(60, 130, (40, 40, 1), np.uint8)
+    large = cv2.resize(noise, (260, 260), interpolation=cv2.INTER_CUBIC)
+    out = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    field = out[FIELD]
+    field[..., 1] = large[index % 50 : index % 50 + 200, :200]
+    field[..., 0] = 60
+    if index in SEEN:
+        cv2.circle(out, (200, 120), 30, (0, 0, 255), -1)
+    if text:
+        cv2.putText(out, "DOE", (8, 60), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (255, 255, 255), 2)
+    return out
+
+
+def write_clip(path: Path, *, text: bool = False, dark: int = 0) -> Path:
+    """The clip with sound and a title; the first frames may be dark."""
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Jane Doe"
+        stream = container.add_stream("libx264", rate=Fraction(FPS), options={"crf": "8", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        sound = container.add_stream("aac", rate=48_000)
+        for index in range(FRAMES):
+            image = np.zeros((HEIGHT, WIDTH, 3), np.uint8) if index < dark else picture(index, text=text)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        container.mux(stream.encode())
+        samples = av.AudioFrame.from_ndarray(np.zeros((2, 48_000), np.float32), format="fltp", layout="stereo")
+        samples.sample_rate, samples.pts, samples.time_base = 48_000, 0, Fraction(1, 48_000)
+        container.mux(sound.encode(samples))
+        container.mux(sound.encode(None))
+    return path
+
+
+def rt_seg(*arguments: object) -> Result:
+    """Run the command line in this process."""
+    return CliRunner().invoke(app, ["stream", *map(str, arguments)])
+
+
+def test_events_and_snapshots_tell_of_a_sighting(tiny_model_path: Path, tmp_path: Path) -> None:
+    """One disc is one sighting: begun and ended in both kinds of file, with its best frame in two pictures."""
+    clip, lines, table, folder = (
+        write_clip(tmp_path / "c.mp4"),
+        tmp_path / "e.jsonl",
+        tmp_path / "e.csv",
+        tmp_path / "s",
+    )
+    run = rt_seg(
+        clip, "--engine", tiny_model_path, "--events", lines, "--events", table, "--snapshots", folder,
+        "--min-frames", "3/5", "--stabilise", "off", "--json",
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    header, *events = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert header["model"]["name"] == "tiny"
+    kinds = [event["kind"] for event in events]
+    assert kinds == ["state_changed", "sighting_started", "sighting_ended"]
+    started, ended = events[1:]
+    assert started["first_seconds"] == pytest.approx(SEEN.start / FPS, abs=1e-3)
+    assert started["pts_seconds"] == pytest.approx((SEEN.start + 2) / FPS, abs=1e-3)
+    assert ended["last_seconds"] == pytest.approx((SEEN.stop - 1) / FPS, abs=1e-3)
+    with table.open(newline="") as file:
+        assert [row["kind"] for row in csv.DictReader(file)] == kinds
+    plain, overlay = sorted(folder.iterdir())
+    assert overlay.name == plain.stem + "_overlay.png"
+    assert (cv2.imread(str(plain)) != cv2.imread(str(overlay))).any()
+    summary = json.loads(run.stdout)
+    assert summary["sightings"] == 1
+    assert summary["activation_delay_ms"]["max"] > 2000 / FPS
+    assert summary["outputs"] == {"events": str(lines), "events 2": str(table), "snapshots": str(folder)}
+
+
+def test_a_mask_is_drawn_once_its_sighting_is_active(tiny_model_path: Path, tmp_path: Path) -> None:
+    """With --min-frames 3/5 the first two frames of the disc carry no polyp, the others do."""
+    clip, results = write_clip(tmp_path / "c.mp4"), tmp_path / "r.jsonl"
+    run = rt_seg(clip, "--engine", tiny_model_path, "--results", results, "--min-frames", "3/5", "--stabilise", "off")
+    assert run.exit_code == 0, run.stderr
+    records = [json.loads(line) for line in results.read_text().splitlines()][1:]
+    shown = [record["index"] for record in records if record["polyps"]]
+    assert shown == list(range(SEEN.start + 2, SEEN.stop))
+    assert {polyp["track_id"] for record in records for polyp in record["polyps"]} == {1}
+
+
+def test_what_cannot_be_written_is_said_before_the_start(tiny_model_path: Path, tmp_path: Path) -> None:
+    """Events with another ending, or snapshots into a file, end it with one line and nothing written."""
+    clip = write_clip(tmp_path / "c.mp4")
+    for option, path in (("--events", tmp_path / "e.txt"), ("--snapshots", clip)):
+        run = rt_seg(clip, "--engine", tiny_model_path, option, path)
+        assert run.exit_code == 7, run.output
+        assert len(run.stderr.strip().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["c.mp4"]
+
+
+def test_a_redacted_stream_names_nobody(tiny_model_path: Path, tmp_path: Path) -> None:
+    """Outside the field all is black, the sound and every name are gone, and nothing is let out before it is sure."""
+    clip = write_clip(tmp_path / "Doe_Jane.mp4", text=True, dark=5)
+    out = tmp_path / "out"
+    out.mkdir()
+    run = rt_seg(
+        clip, "--engine", tiny_model_path, "--redact", "--no-hud", "--json", "-o", out / "o.mp4", "--results", out / "r.jsonl",
+        "--events", out / "e.jsonl", "--snapshots", out / "s", "--masks", out / "m",
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    summary = json.loads(run.stdout)
+    assert summary["dropped"] == {"redact": 5}
+    assert summary["frames_out"] == FRAMES - 5
+    with av.open(str(out / "o.mp4")) as container:
+        assert not container.streams.audio
+        assert "title" not in container.metadata
+        recorded = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    assert len(recorded) == FRAMES - 5
+    for image in recorded:
+        assert image[:, :90].max() < 24  # where the name stood, codec noise aside
+        assert image[60:180, 140:260].max() > 50
+    for path in (out / "s").iterdir():
+        assert not np.asarray(cv2.imread(str(path)))[:, :90].any()
+    written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
+    assert b"Doe" not in written
+    assert "Doe" not in run.stdout
