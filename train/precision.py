@@ -1,6 +1,6 @@
 """Mixed precision (Micikevicius et al., 2018, arXiv:1710.03740): a step computes in 16 bits, weights stay float32."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mix
 
 
 @contextmanager
-def computing_in(precision: str) -> Iterator[None]:
+def computing_in(precision: str) -> Generator[None]:
     """Layers made inside compute in that precision; their weights are float32.
 
     Args:
