@@ -211,8 +211,9 @@ def _scale(figure: "Figure", tables: Sequence[Table]) -> None:
         axes.set_title(column.heading, loc="left", fontsize=10)
         axes.set_xlabel(str(table.rows[0].exact.get("x_name", "")))
         axes.set_ylim(bottom=0)
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(places, [row.name for row, _ in points], rotation=30)
+        by_pixels = table.key == "size"  # to scale: cost that grows with the pixels is then a straight line
+        axes.set_xscale("linear") if by_pixels else axes.set_xscale("log", base=2)
+        axes.set_xticks(places, [row.name for row, _ in points], rotation=90 if by_pixels else 30)
         axes.minorticks_off()
 
 
