@@ -98,7 +98,9 @@ class _Scale:
         self.engine = runs[next(iter(runs))][0].engine
         columns = (_CPU, _FPS, _MEMORY)
         rows = [
-            Row(name, values=_figures(runs[name]), exact={"x": width * height / 1e6, "x_name": "picture"})
+            Row(
+                name, values=_figures(runs[name]), exact={"x": width * height / 1e6, "x_name": "picture, by its pixels"}
+            )
             for name, (width, height) in plan.sizes.items()
         ]
         return Table("size", f"Size of the picture; {plan.frames} frames", columns, tuple(rows))

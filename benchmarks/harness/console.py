@@ -65,6 +65,7 @@ class BenchmarkConsole:
         """A part begins."""
         place = f"{self._parts.index(part) + 1}/{len(self._parts)} {part}"
         self._progress.reset(self._task, total=1.0, description=place, doing="")
+        self._progress.start()
         if not self._errors.is_terminal:
             self.note(f"{place}: {PARTS[part].help}")
 
@@ -74,6 +75,7 @@ class BenchmarkConsole:
 
     def end(self, measured: Measured) -> None:
         """Print the tables of a part as soon as they are there."""
+        self._progress.stop()  # else its line would stand in the tables, which go to another stream of the same screen
         result = measured.result
         self._output.print(Text(result.title, style="bold"), soft_wrap=True)
         self._say(background_line(measured), style="dim")

@@ -79,7 +79,7 @@ def _draw_on(draw: Callable[["Figure", Any], None], what: object) -> Callable[["
 
 
 def _plot(name: str, part: PartResult, caption: str, draw: Callable[["Figure"], None], *, height: float = 3.6) -> Plot:
-    import matplotlib
+    import matplotlib as mpl
 
     look = {
         "font.size": 10, "font.family": "sans-serif", "svg.fonttype": "none", "svg.hashsalt": name,
@@ -87,7 +87,7 @@ def _plot(name: str, part: PartResult, caption: str, draw: Callable[["Figure"], 
         "axes.facecolor": "none", "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
         "axes.axisbelow": True, "grid.color": GRID, "grid.linewidth": 0.8, "legend.frameon": False,
     }  # fmt: skip
-    with cast("Any", matplotlib).rc_context(look):
+    with cast("Any", mpl).rc_context(look):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -211,8 +211,9 @@ def _scale(figure: "Figure", tables: Sequence[Table]) -> None:
         axes.set_title(column.heading, loc="left", fontsize=10)
         axes.set_xlabel(str(table.rows[0].exact.get("x_name", "")))
         axes.set_ylim(bottom=0)
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(places, [row.name for row, _ in points], rotation=30)
+        by_pixels = table.key == "size"  # to scale: cost that grows with the pixels is then a straight line
+        axes.set_xscale("linear") if by_pixels else axes.set_xscale("log", base=2)
+        axes.set_xticks(places, [row.name for row, _ in points], rotation=90 if by_pixels else 30)
         axes.minorticks_off()
 
 
