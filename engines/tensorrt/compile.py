@@ -204,7 +204,7 @@ def _quiet(text: str) -> str:
 def _make_monitor(trt: Any, progress: Progress) -> Any:
     """An ``IProgressMonitor`` that names the phases and lets a build be cancelled; its base class is known only now."""
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]  # the module is chosen at run time
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # the module is chosen at run time
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)  # TensorRT asks for this call by name, not through super()
             self.cancelled = False
