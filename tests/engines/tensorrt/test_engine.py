@@ -270,7 +270,7 @@ def test_int8_has_a_gate_of_its_own(machine: Machine, model: Path, path: Path) -
 
 def test_the_gates_are_those_of_the_build() -> None:
     """What a build promises is what the first start on a GPU demands."""
-    assert {**GATES, **LIMITS} == GATES
+    assert set(LIMITS.items()) <= set(GATES.items())
 
 
 def test_without_its_model_an_engine_cannot_be_proven(machine: Machine, path: Path) -> None:
