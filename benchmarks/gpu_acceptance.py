@@ -169,8 +169,8 @@ def _latency(file: EngineFile, driver: Driver, settings: AcceptanceSettings, *, 
             _, (times,) = engine.infer_timed(frame)
             kinds["end_to_end"].add(time.perf_counter_ns() - start)
             parts = (times.copy_in, times.compute, times.copy_out)
-            for name, milliseconds in zip(kinds, (*parts, sum(parts)), strict=False):
-                kinds[name].add(round(milliseconds * 1e6))
+            for name, duration in zip(kinds, (*parts, sum(parts)), strict=False):
+                kinds[name].add(round(duration * 1e6))
         milliseconds = {name: kind.percentiles().as_dict() for name, kind in kinds.items()}
         return {"milliseconds": milliseconds, "frames": settings.latency_frames, "notes": list(engine.info.notes)}
 
@@ -185,7 +185,8 @@ def _soak(file: EngineFile, driver: Driver, settings: AcceptanceSettings) -> dic
         start = time.perf_counter()
         with ThreadPoolExecutor(calls) as pool:
             shares = _shares(settings.soak_frames, calls)
-            wrong = sum(pool.map(lambda share: _count_wrong(engine, frames, expected, share), shares))
+            counts = [pool.submit(_count_wrong, engine, frames, expected, share) for share in shares]
+            wrong = sum(count.result() for count in counts)
         seconds = time.perf_counter() - start
         after, device_after = resident_mib(os.getpid()), device_memory_mib()
     return {

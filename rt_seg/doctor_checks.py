@@ -108,7 +108,8 @@ def _library(
         if flavour is not None:
             check_driver(flavour, driver)
     except RtSegError as exc:
-        return Finding(part, "broken", *str(exc).split("; ", 1), values=values)
+        text, _, remedy = str(exc).partition("; ")
+        return Finding(part, "broken", text, remedy, values)
     problem = why_not_importable(module)
     if problem:
         return Finding(part, "broken", f"{found}, cannot be loaded: {problem}", remedy, values)

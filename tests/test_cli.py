@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from rt_seg.cli import app
 from rt_seg.errors import DataError, MissingDependencyError, RtSegError
 
-_HEAVY = {"av", "cv2", "keras", "matplotlib", "numpy", "onnx", "openvino", "tensorflow", "tensorrt"}
+_HEAVY = {"av", "cv2", "keras", "matplotlib", "numpy", "onnx", "openvino", "tensorflow", "tensorrt", "tensorrt_rtx"}
 
 _LIST_IMPORTS = """
 import sys
@@ -114,7 +114,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert "rt_seg.errors.SourceError" in ended.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["stream", "--help"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["stream", "--help"], ["build-engine", "--help"], ["--version"]])
 def test_help_imports_no_heavy_library(arguments: list[str], tmp_path: Path) -> None:
     """The command line answers at once: nothing that decodes, computes or trains is imported before it is needed."""
     program = _LIST_IMPORTS.format(arguments=arguments)

@@ -228,7 +228,11 @@ def test_cameras(tmp_path: Path) -> None:
 def test_a_camera_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The group that may open it is named."""
     (tmp_path / "video0").touch()
-    monkeypatch.setattr(os, "access", lambda *_: False)
+
+    def refuse(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(os, "access", refuse)
     (found,) = doctor_checks.check_cameras(tmp_path, tmp_path)
     assert found.state == "broken"
     assert "usermod -aG video" in found.remedy
@@ -246,7 +250,11 @@ def test_extras_go_by_the_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_codec_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without libx264 all works but recording."""
-    monkeypatch.setattr(doctor_checks, "_has", lambda _codec, name, _mode: name != "libx264")
+
+    def has(_codec: object, name: str, _mode: str) -> bool:
+        return name != "libx264"
+
+    monkeypatch.setattr(doctor_checks, "_has", has)
     assert only(doctor_checks.check_video(), "recording").state == "absent"
 
 

@@ -11,12 +11,13 @@ from rich.text import Text
 
 from .build import BuiltEngine
 from .flavour import NAMES
-from .gate import GateReport
+from .gate import GateReport, Layer
 from .manifest import EngineManifest
 
 NOT_RUN = "Built, not run: the gate was computed on the CPU; nothing here says how fast or how exact a GPU is with it."
 
 _SHOWN_LAYERS = 3
+_SAFE_HEADROOM = 4
 
 
 class BuildConsole:
@@ -57,14 +58,15 @@ class BuildConsole:
 
 
 def as_dict(built: BuiltEngine) -> dict[str, Any]:
-    """The whole report for machines; every figure that is not finite is None."""
-    layers = built.gate.worst() if built.gate else ()
+    """The whole report for machines: every layer of the gate, and those that lose most, the worst first."""
+    gate = built.gate
     return {
         "engine": str(built.path),
         "size_bytes": built.size_bytes,
         "manifest": asdict(built.manifest),
-        "passed": built.gate.passed if built.gate else None,
-        "worst_layers": [{"name": item.name, "operator": item.operator, "loss": item.loss} for item in layers],
+        "passed": gate.passed if gate else None,
+        "layers": [_layer(layer) for layer in gate.layers] if gate else [],
+        "worst_layers": [layer.name for layer in gate.worst()] if gate else [],
         "kept_in_float32": list(built.kept),
         "float32_tensors": list(built.float32),
         "run_on_a_gpu": False,
@@ -81,7 +83,9 @@ def _rows(built: BuiltEngine) -> list[tuple[str, str]]:
         ("precision", _precision(built)),
         ("batches", ", ".join(map(str, manifest.batches))),
     ]
-    return rows + (_gate_rows(built.gate) if built.gate else [("accuracy gate", "none: nothing was converted")])
+    if built.gate is None:
+        return [*rows, ("accuracy gate", "none: nothing was converted")]
+    return [*rows, *_gate_rows(built.gate), *_headroom_rows(built, built.gate)]
 
 
 def _built_for(manifest: EngineManifest) -> str:
@@ -95,7 +99,6 @@ def _precision(built: BuiltEngine) -> str:
 
 
 def _gate_rows(gate: GateReport) -> list[tuple[str, str]]:
-    tight = gate.tightest
     return [
         ("accuracy gate", str(gate)),
         ("worst picture", f"{gate.lowest_image}, Dice {gate.lowest_dice:.4f}"),
@@ -103,6 +106,21 @@ def _gate_rows(gate: GateReport) -> list[tuple[str, str]]:
             "difference",
             f"at most {gate.largest_difference:.3f} of 1, {gate.flipped_share:.4%} of pixels flip",
         ),
-        ("tightest layer", f"{tight.name}: up to {tight.largest:.4g}, FP16 ends at {tight.headroom:.3g} times that"),
         ("loses most", ", ".join(map(str, gate.worst(_SHOWN_LAYERS))) or "no layer"),
     ]
+
+
+def _headroom_rows(built: BuiltEngine, gate: GateReport) -> list[tuple[str, str]]:
+    """How near the values come to the end of FP16, where they are in FP16."""
+    layers = [layer for layer in gate.layers if layer.name not in built.kept]
+    if built.manifest.precision != "fp16" or not layers:
+        return []
+    tight = min(layers, key=lambda layer: layer.headroom)
+    warning = "; other pictures may go beyond: try more with --gate-data" if tight.headroom < _SAFE_HEADROOM else ""
+    text = f"{tight.name}: up to {tight.largest:.4g}, FP16 ends at {tight.headroom:.3g} times that{warning}"
+    return [("tightest layer", text)]
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    headroom = layer.headroom if layer.largest else None  # JSON has no infinity
+    return {**asdict(layer), "headroom": headroom}

@@ -1,6 +1,5 @@
 """From an ONNX model to a plan, by TensorRT or TensorRT-RTX. Every name used here exists in 10.16, 11.4 and RTX 1.7."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,14 +168,12 @@ class _Compilation:
         earlier = self._settings.timing_cache
         if earlier is None:
             return None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # in TensorRT-RTX only, which does not come here
-            cache = self._config.create_timing_cache(earlier)
-            # measured on another GPU or by another version, it would be no use: begin a fresh one
-            if cache is None or not self._config.set_timing_cache(cache, ignore_mismatch=False):
-                self._progress("the timing cache is of another GPU or version: a fresh one is begun")
-                cache = self._config.create_timing_cache(b"")
-                self._config.set_timing_cache(cache, ignore_mismatch=False)
+        cache = self._config.create_timing_cache(earlier)
+        # measured on another GPU or by another version, it would be no use: begin a fresh one
+        if cache is None or not self._config.set_timing_cache(cache, ignore_mismatch=False):
+            self._progress("the timing cache is of another GPU or version: a fresh one is begun")
+            cache = self._config.create_timing_cache(b"")
+            self._config.set_timing_cache(cache, ignore_mismatch=False)
         return cache
 
     def _build(self) -> bytes:
@@ -204,7 +201,7 @@ def _quiet(text: str) -> str:
 def _make_monitor(trt: Any, progress: Progress) -> Any:
     """An ``IProgressMonitor`` that names the phases and lets a build be cancelled; its base class is known only now."""
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]  # the module is chosen at run time
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # the module is chosen at run time
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)  # TensorRT asks for this call by name, not through super()
             self.cancelled = False

@@ -20,8 +20,8 @@ from .source import check_valid, float_outputs, tensor_types
 _A_ROUND = 3  # layers that are taken up in one round
 
 _FLOAT, _HALF = TensorProto.FLOAT, TensorProto.FLOAT16
-_NAMES = {_FLOAT: "fp32", _HALF: "fp16"}
-_ONNX_NAMES = {_FLOAT: "tensor(float)", _HALF: "tensor(float16)"}
+_NAMES: Mapping[int, str] = {_FLOAT: "fp32", _HALF: "fp16"}
+_ONNX_NAMES: Mapping[int, str] = {_FLOAT: "tensor(float)", _HALF: "tensor(float16)"}
 
 
 def to_fp16(model: ModelProto, keep: Collection[str] = ()) -> ModelProto:
@@ -50,7 +50,7 @@ class _Converter:
         self._types: Mapping[str, int] = tensor_types(model)
         self._weights = {weights.name: weights for weights in model.graph.initializer}
         self._opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 1)
-        self._keep = keep
+        self._keep = frozenset(keep)
         self._now: dict[str, int] = {}  # the new type of what is float32 in the old model
         self._casts: dict[tuple[str, int], str] = {}
         self._nodes: list[NodeProto] = []

@@ -159,10 +159,10 @@ class _Writer:
             self._done[name] = self._dequantise(rounded, how, name, axis=axis)
         return self._done[name]
 
-    def _dequantise(self, quantised: str, how: list[str], name: str, **attributes: int) -> str:
+    def _dequantise(self, quantised: str, how: list[str], name: str, axis: int | None = None) -> str:
         fresh = f"{name}/from_int8"
         self._nodes.append(
-            helper.make_node("DequantizeLinear", [quantised, *how], [fresh], name=fresh, **attributes)
+            helper.make_node("DequantizeLinear", [quantised, *how], [fresh], name=fresh, axis=axis)
         )  # fmt: skip
         return fresh
 

@@ -153,7 +153,7 @@ def _make_logger(trt: Any, add: Any) -> Any:
     severity = trt.ILogger.Severity
     kept = (severity.INTERNAL_ERROR, severity.ERROR)
 
-    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]  # the module is chosen at run time
+    class Logger(trt.ILogger):  # type: ignore[misc]  # the module is chosen at run time
         def __init__(self) -> None:
             trt.ILogger.__init__(self)  # TensorRT asks for this call by name, not through super()
 

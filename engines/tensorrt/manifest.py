@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 from rt_seg.engines.spec import ModelSpec
 from rt_seg.errors import ModelError
@@ -44,8 +44,9 @@ class TensorInfo:
         Raises:
             ModelError: A value is of a wrong type.
         """
-        texts = isinstance(self.name, str) and isinstance(self.dtype, str) and isinstance(self.is_input, bool)
-        if not texts or not _integers(self.shape):
+        kinds = {"name": str, "dtype": str, "is_input": bool}
+        wrong = [name for name, kind in kinds.items() if not isinstance(getattr(self, name), kind)]
+        if wrong or not _tuple_of(self.shape, int):
             raise ModelError("a wrong type in tensors")
 
 
@@ -169,10 +170,15 @@ def _fields_from(values: Any) -> dict[str, Any]:
         raise ValueError(f"missing: {sorted(known - values.keys())}, unknown: {sorted(values.keys() - known)}")
     if checksum != _checksum(values):
         raise ModelError("it was changed after the build")
-    tensors = tuple(TensorInfo(**{**tensor, "shape": tuple(tensor["shape"])}) for tensor in values["tensors"])
+    tensors = tuple(_tensor_from(tensor) for tensor in values["tensors"])
     spec = ModelSpec.from_json(json.dumps(values["spec"]))
     lists = {name: tuple(values[name]) for name in ("targets", "batches")}
     return {**values, **lists, "spec": spec, "tensors": tensors}
+
+
+def _tensor_from(values: Any) -> TensorInfo:
+    arguments: dict[str, Any] = {**values, "shape": tuple(values["shape"])}
+    return TensorInfo(**arguments)
 
 
 def _checksum(values: Mapping[str, Any]) -> str:
@@ -190,15 +196,16 @@ def _fits(name: str, value: Any) -> bool:
     return isinstance(value, str) or (value is None and name in _OPTIONAL_TEXT)
 
 
-def _integers(values: Any) -> bool:
-    return isinstance(values, tuple) and all(type(value) is int for value in values)
+def _tuple_of(values: Any, kind: type) -> bool:
+    """Whether a value is a tuple of one type; True and False are no numbers."""
+    return isinstance(values, tuple) and all(type(value) is kind for value in cast("tuple[object, ...]", values))
 
 
-_RULES: dict[str, Any] = {
+_RULES: dict[str, Callable[[Any], bool]] = {
     "spec": lambda value: isinstance(value, ModelSpec),
-    "batches": lambda value: _integers(value) and len(value) > 0 and min(value) > 0,
-    "targets": lambda value: isinstance(value, tuple) and all(isinstance(item, str) for item in value),
-    "tensors": lambda value: isinstance(value, tuple) and all(isinstance(item, TensorInfo) for item in value),
+    "batches": lambda value: _tuple_of(value, int) and len(value) > 0 and min(value) > 0,
+    "targets": lambda value: _tuple_of(value, str),
+    "tensors": lambda value: _tuple_of(value, TensorInfo),
     "gate": lambda value: _holds(value, (int, float)),
     "options": lambda value: _holds(value, (str, int, float, bool, type(None))),
 }
@@ -206,9 +213,10 @@ _RULES: dict[str, Any] = {
 
 def _holds(value: Any, kinds: tuple[type, ...]) -> bool:
     """Whether a value is a mapping from text to values of these kinds."""
-    return isinstance(value, Mapping) and all(
-        isinstance(key, str) and isinstance(item, kinds) for key, item in value.items()
-    )
+    if not isinstance(value, Mapping):
+        return False
+    items = cast("Mapping[object, object]", value).items()
+    return all(isinstance(key, str) and isinstance(item, kinds) for key, item in items)
 
 
 def _refusal(engine: Path, what: str) -> ModelError:

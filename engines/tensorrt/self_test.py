@@ -147,10 +147,11 @@ def measure(answers: UInt8Array, reference: UInt8Array, truth: UInt8Array, file:
     """
     level = threshold_level(file.manifest.spec.threshold)
     ours, theirs = answers >= level, reference >= level
+    differences: UInt8Array = np.maximum(answers, reference) - np.minimum(answers, reference)
     return Agreement(
         mdice=float(dice(ours, theirs).mean()),
         gate=GATES[file.manifest.precision],
-        largest_difference=int(np.abs(answers.astype(np.int16) - reference).max()),
+        largest_difference=int(differences.max()),
         flipped_pixels=float(np.mean(ours != theirs)),
         mdice_truth=float(dice(ours, truth > 0).mean()),
         mdice_truth_cpu=float(dice(theirs, truth > 0).mean()),

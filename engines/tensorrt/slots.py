@@ -50,8 +50,8 @@ class Program:
     """
 
     def __init__(self, context: Any, stream: Any, libraries: Libraries) -> None:
-        self._context = context
-        self._stream = stream
+        self._context: Any = context
+        self._stream: Any = stream
         self._libraries = libraries
         self._graph: CudaGraph | None = None
 

@@ -29,7 +29,7 @@ def describe(value: Any) -> list[str]:
     if isinstance(value, property):
         return ["property" if value.fset is None else "property, writable"]
     if isinstance(value, type):
-        return ["class", *signatures_of(value.__init__)]
+        return ["class", *signatures_of(vars(value).get("__init__"))]
     return signatures_of(value) or [type(value).__name__]
 
 

@@ -106,6 +106,6 @@ def hide_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Makes a package look as if it were not installed: ``hide_module("onnxruntime")``."""
 
     def hide(name: str) -> None:
-        monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]  # None is Python's own mark for it
+        monkeypatch.setitem(sys.modules, name, None)  # None is Python's own mark for it
 
     return hide

@@ -8,9 +8,10 @@ written down in `Machine.broken_rules`. The network gives the red channel, as th
 import ctypes
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -324,8 +325,8 @@ def _pycuda(machine: Machine) -> Any:
     cuda.init, cuda.Device = init, Device
     cuda.Stream = lambda flags=0: Stream(machine, flags)
     cuda.Event = lambda flags=0: Event(machine, flags)
-    cuda.mem_alloc = lambda size: Allocation(machine, size)
-    cuda.pagelocked_empty = lambda shape, dtype: _pagelocked_empty(machine, shape, dtype)
+    cuda.mem_alloc = partial(Allocation, machine)
+    cuda.pagelocked_empty = partial(_pagelocked_empty, machine)
     cuda.memcpy_htod_async, cuda.memcpy_dtoh_async = copy_in, copy_out
     return cuda
 
@@ -446,6 +447,11 @@ class Engine(Thing):
         return ExecutionContext(self._machine, self, runtime_config)
 
 
+def _same(dtype: type) -> type:
+    """``trt.nptype``, for engines that tell NumPy's types themselves."""
+    return dtype
+
+
 def _tensorrt(machine: Machine, version: str) -> Any:
     trt: Any = ModuleType("tensorrt")
     trt.__version__ = version
@@ -477,7 +483,7 @@ def _tensorrt(machine: Machine, version: str) -> Any:
     trt.ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED="USER_MANAGED", STATIC="STATIC")
     trt.DynamicShapesKernelSpecializationStrategy = SimpleNamespace(EAGER="EAGER", LAZY="LAZY")
     trt.TensorIOMode = SimpleNamespace(INPUT="INPUT", OUTPUT="OUTPUT")
-    trt.nptype = lambda dtype: dtype
+    trt.nptype = _same
     return trt
 
 
@@ -589,7 +595,7 @@ class Driver:
 
 
 @contextmanager
-def no_library() -> Iterator[None]:
+def no_library() -> Generator[None, None, None]:
     """A machine without an NVIDIA driver."""
 
     def absent(name: str) -> object:

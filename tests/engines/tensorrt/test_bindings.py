@@ -127,6 +127,6 @@ def test_no_name_is_left_out(binding: Binding) -> None:
     """Whatever the building side asks of anything, and TensorRT's classes have, stands in the list above."""
     offered = {name.rpartition(".")[2] for name in binding.members}
     listed = {part for name in (*BUILDING, *BUILDING_RTX, *RUNNING) for part in name.split(".")}
-    used = {name for module in (audit, compile, flavour) for name in _attributes(Path(module.__file__))}
+    used = {name for module in (audit, compile, flavour) for name in _attributes(Path(str(module.__file__)))}
     ours = {"FLOAT", "append", "log", "logger", "precision"}  # of onnx, lists and rt-seg
     assert (used & offered) - listed - ours == set()

@@ -201,6 +201,7 @@ def test_engine_for_this_machines_gpu_needs_no_target(settings: BuildSettings) -
     assert "SM75" not in build(settings, targets=()).manifest.targets
 
 
+@pytest.mark.filterwarnings("ignore:Use Deprecated in TensorRT-RTX:DeprecationWarning")  # here in TensorRT's place
 def test_tensorrt_builds_for_the_gpu_and_keeps_its_timings(
     settings: BuildSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

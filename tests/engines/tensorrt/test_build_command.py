@@ -16,7 +16,7 @@ from rt_seg.cli import app
 from rt_seg.engines.tensorrt.manifest import EngineManifest, manifest_path
 
 from .networks import convolutions, deployable, write
-from .test_fp16 import MILD
+from .test_fp16 import MILD, OVERFLOWING
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +54,7 @@ def test_report_shows_what_was_measured(small_path: Path, tmp_path: Path) -> Non
     assert f"mDice {manifest.gate['mdice']:.4f} against the float32 masks of 5 pictures" in result.stdout
     assert "SM86" in result.stdout
     assert "0 float32 tensors in the network" in result.stdout
+    assert "frames_float: up to 255, FP16 ends at 257 times that" in result.stdout
     assert "Built, not run" in result.stdout
     assert "gate: mDice" in result.stderr
 
@@ -69,7 +70,10 @@ def test_json_is_all_of_standard_output(small_path: Path, tmp_path: Path) -> Non
     assert values["passed"] is True
     assert values["run_on_a_gpu"] is False
     assert values["manifest"]["batches"] == [1, 2]
-    assert values["worst_layers"][0]["loss"] > 0
+    layers = {layer["name"]: layer for layer in values["layers"]}
+    assert layers["frames_float"]["largest"] == 255
+    assert layers["frames_float"]["headroom"] == pytest.approx(65504 / 255)
+    assert layers[values["worst_layers"][0]]["loss"] == max(layer["loss"] for layer in layers.values()) > 0
 
 
 @pytest.mark.parametrize(
@@ -132,3 +136,14 @@ def test_manifest_lies_beside_the_engine(small_path: Path, tmp_path: Path) -> No
     assert engine.read_bytes() != first
     assert EngineManifest.load(engine).precision == "fp16"
     assert sorted(tmp_path.iterdir()) == [engine, manifest_path(engine)]
+
+
+def test_kept_nodes_are_named_and_have_no_end_in_fp16(tmp_path: Path) -> None:
+    """An engine that passed with nodes in float32 says which; the headroom is that of the others."""
+    path = write(deployable(*convolutions(OVERFLOWING)), tmp_path / "hot.onnx")
+    result = call(path, "-o", tmp_path / "hot.engine", *_RTX)
+    assert result.exit_code == 0, result.output
+    report = " ".join(result.stdout.split())
+    assert "in float32, as the gate demands: conv5, relu5, conv6; " in report
+    assert "frames_float: up to 255" in report
+    assert EngineManifest.load(tmp_path / "hot.engine").options["kept_in_float32"] == "conv5, relu5, conv6"

@@ -19,7 +19,9 @@ from rt_seg.engines.tensorrt import libraries as libraries_module
 from rt_seg.engines.tensorrt.cache import cached_engine_path
 from rt_seg.engines.tensorrt.driver import Driver
 from rt_seg.engines.tensorrt.engine import TensorRtEngine, load_tensorrt_engine, split_batch
-from rt_seg.engines.tensorrt.self_test import record_path
+from rt_seg.engines.tensorrt.gate import LIMITS
+from rt_seg.engines.tensorrt.manifest import manifest_path
+from rt_seg.engines.tensorrt.self_test import GATES, record_path
 from rt_seg.errors import EngineError, MissingDependencyError, ModelError, RtSegError
 
 from .engine_files import plan_of, write_engine
@@ -266,6 +268,11 @@ def test_int8_has_a_gate_of_its_own(machine: Machine, model: Path, path: Path) -
         assert "(gate 0.98)" in engine.info.notes[-1]
 
 
+def test_the_gates_are_those_of_the_build() -> None:
+    """What a build promises is what the first start on a GPU demands."""
+    assert set(LIMITS.items()) <= set(GATES.items())
+
+
 def test_without_its_model_an_engine_cannot_be_proven(machine: Machine, path: Path) -> None:
     """An engine that was moved away from its model is not run unproven; the line says what to do."""
     path.with_suffix(".onnx").unlink()
@@ -287,7 +294,11 @@ def test_a_folder_that_cannot_be_written_costs_the_record_only(
 ) -> None:
     """On a read-only medium the self-test is done at every start, and the notes say so."""
     del machine
-    monkeypatch.setattr("rt_seg.engines.tensorrt.self_test.record_path", lambda _: path / "below" / "a file")
+
+    def unwritable(_: Path) -> Path:
+        return path / "below" / "a file"
+
+    monkeypatch.setattr("rt_seg.engines.tensorrt.self_test.record_path", unwritable)
     with load_engine(path) as engine:
         assert engine.info.notes[-1].startswith("the self-test is repeated at the next start: ")
 
@@ -326,46 +337,66 @@ def test_auto_leaves_out_engines_of_other_gpus(machine: Machine, model: Path, pa
         assert engine.info.model_path == str(packaged)
 
 
-def broken(path: Path) -> None:
-    """Damage an engine."""
+def no_engine(_machine: Machine, _path: Path, _model: Path) -> None:
+    """Nothing was built yet."""
+
+
+def for_another_gpu(_machine: Machine, path: Path, model: Path) -> None:
+    """The cache came from another machine."""
+    write_engine(path, model, device_name="NVIDIA H100")
+
+
+def without_manifest(_machine: Machine, path: Path, model: Path) -> None:
+    """The engine was copied alone."""
+    write_engine(path, model)
+    manifest_path(path).unlink()
+
+
+def damaged(_machine: Machine, path: Path, model: Path) -> None:
+    """The last byte is gone."""
+    write_engine(path, model)
     path.write_bytes(path.read_bytes()[:-1])
 
 
-CPU_INSTEAD: dict[str, tuple[Callable[[Machine, Path, Path], object], str]] = {
-    "none": (lambda _machine, _path, _model: None, "no engine for it yet; build one with: rt-seg build-engine"),
-    "other GPU": (
-        lambda _machine, path, model: write_engine(path, model, device_name="NVIDIA H100"),
-        "was built for another GPU; build one with: rt-seg build-engine",
-    ),
-    "no manifest": (
-        lambda _machine, path, model: (write_engine(path, model), Path(f"{path}.json").unlink()),
-        "manifest",
-    ),
-    "damaged": (lambda _machine, path, model: broken(write_engine(path, model)), "truncated, altered or replaced"),
-    "no TensorRT": (
-        lambda _machine, path, model: (write_engine(path, model), sys.modules.pop("tensorrt")),
-        "the engine for this GPU does not run: tensorrt is not installed",
-    ),
-    "other masks": (
-        lambda machine, path, model: (write_engine(path, model), setattr(machine, "network", inverted)),
-        "refused, it computes other masks",
-    ),
-    "GPU fails": (
-        lambda machine, path, model: (write_engine(path, model), machine.fail("init", CudaLogicError("lost"))),
-        "NVIDIA RTX A4000 failed (lost)",
-    ),
+def no_tensorrt(_machine: Machine, path: Path, model: Path) -> None:
+    """TensorRT was uninstalled."""
+    write_engine(path, model)
+    del sys.modules["tensorrt"]
+
+
+def other_masks(machine: Machine, path: Path, model: Path) -> None:
+    """The GPU computes something else."""
+    write_engine(path, model)
+    machine.network = inverted
+
+
+def gpu_fails(machine: Machine, path: Path, model: Path) -> None:
+    """CUDA cannot be initialised."""
+    write_engine(path, model)
+    machine.fail("init", CudaLogicError("lost"))
+
+
+CPU_INSTEAD: dict[Callable[[Machine, Path, Path], None], str] = {
+    no_engine: "no engine for it yet; build one with: rt-seg build-engine",
+    for_another_gpu: "was built for another GPU; build one with: rt-seg build-engine",
+    without_manifest: "has no usable manifest",
+    damaged: "truncated, altered or replaced",
+    no_tensorrt: "the engine for this GPU does not run: tensorrt is not installed",
+    other_masks: "refused, it computes other masks",
+    gpu_fails: "NVIDIA RTX A4000 failed (lost)",
 }
 
 
-@pytest.mark.parametrize("case", CPU_INSTEAD)
-def test_auto_falls_back_to_the_cpu_and_says_why(machine: Machine, model: Path, packaged: Path, case: str) -> None:
+@pytest.mark.parametrize("prepare", CPU_INSTEAD)
+def test_auto_falls_back_to_the_cpu_and_says_why(
+    machine: Machine, model: Path, packaged: Path, prepare: Callable[[Machine, Path, Path], None]
+) -> None:
     """Whatever keeps the GPU from running, frames are segmented, and the first note has the reason."""
-    prepare, reason = CPU_INSTEAD[case]
     prepare(machine, packaged, model)
     with load_engine("auto") as engine:
         assert engine.info.backend == "openvino"
         assert engine.info.notes[0].startswith("the packaged model on the CPU: ")
-        assert reason in engine.info.notes[0]
+        assert CPU_INSTEAD[prepare] in engine.info.notes[0]
 
 
 @pytest.mark.parametrize("settings", [{"precision": "f32"}, {"threads": 1}])

@@ -203,7 +203,7 @@ def test_gate_counts_pixels() -> None:
     model = small(MILD)
     other = onnx.load_from_string(model.SerializeToString())
     levels = next(item for item in other.graph.initializer if item.name == "levels")
-    levels.CopyFrom(numpy_helper.from_array(np.float32(200), "levels"))
+    levels.CopyFrom(numpy_helper.from_array(np.array(200, np.float32), "levels"))
     report = Gate(model, pictures(), 0.5, 0.99).run(other)
     answers = [(run(model, []), run(other, [])) for _ in range(1)]
     one, two = (answer[OUTPUT_NAME].astype(int) for answer in answers[0])

@@ -99,7 +99,7 @@ def _fetch(requirement: str, folder: Path, *options: str) -> Path:
 
 
 def _folder(request: pytest.FixtureRequest) -> Path:
-    make: Callable[[str], Path] = request.config.cache.mkdir  # type: ignore[union-attr]  # None without its plugin
+    make: Callable[[str], Path] = request.config.cache.mkdir
     return make("tensorrt-sources")
 
 
