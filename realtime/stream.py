@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,8 +32,8 @@ from .crew import INFERENCE_NICENESS, EngineCare
 from .outputs import Outputs, without_identity
 from .pipeline import Live, Pipeline
 from .report import Report
-from .scribe import Journal
 from .screen import Screen
+from .scribe import Journal
 from .segment import Segment
 from .settings import StreamSettings
 from .signals import ReceivedSignal, ending_signals
@@ -272,7 +272,7 @@ def _open_screen(shared: Shared, observer: Observer) -> Screen | None:
 
 
 @contextmanager
-def _quick_switches(wanted: bool) -> Iterator[None]:
+def _quick_switches(wanted: bool) -> Generator[None]:
     """Have Python pass its lock on quickly: by default a thread that computes keeps it for 5 ms."""
     before = sys.getswitchinterval()
     if wanted:

@@ -161,7 +161,8 @@ class Kept:
         self.ended = threading.Event()
         self.error: BaseException | None = None
 
-    def take_frame(self, frame: Frame, _span: Span) -> None:
+    def take_frame(self, frame: Frame, span: Span) -> None:
+        assert span.end_ns >= span.start_ns
         self.frames.append(frame)
 
     def take_stand_in(self, frame: Frame) -> None:
@@ -319,7 +320,7 @@ def test_a_full_disk_stops_the_recording_and_not_the_stream(tiny_model_path: Pat
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     arguments = [clip, "--live", "--engine", tiny_model_path, "-o", output, "--json"]
-    with start(*arguments, preexec_fn=small_files) as process:  # noqa: PLW1509  # no threads in this process matter
+    with start(*arguments, preexec_fn=small_files) as process:  # no threads in this process matter
         stdout, stderr = process.communicate(timeout=90)
     assert process.returncode == 7, stderr
     assert "record stopped" in stderr
