@@ -148,7 +148,7 @@ def _join(
     if screen is not None:
         opened.enter_context(screen)
     journal = outputs.journal(shared.scribe)
-    refine = make_refine(shared, journal)
+    refine = make_refine(shared, journal, source.info)
     report = Report(shared.status, journal, refine)
     pipeline = Pipeline(
         source,

@@ -118,7 +118,8 @@ def test_a_redacted_stream_names_nobody(tiny_model_path: Path, tmp_path: Path) -
     out.mkdir()
     run = rt_seg(
         clip, "--engine", tiny_model_path, "--redact", "--no-hud", "--json",
-        "-o", out / "o.mp4", "--results", out / "r.jsonl", "--events", out / "e.jsonl", "--snapshots", out / "s", "--masks", out / "m",
+        "-o", out / "o.mp4", "--results", out / "r.jsonl", "--events", out / "e.jsonl",
+        "--snapshots", out / "s", "--masks", out / "m",
     )  # fmt: skip
     assert run.exit_code == 0, run.stderr
     summary = json.loads(run.stdout)
