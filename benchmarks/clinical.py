@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import cv2
 import typer
@@ -26,13 +26,14 @@ from rt_seg.engines.load import load_engine
 from rt_seg.engines.masks import threshold_level
 from rt_seg.engines.samples import load_samples
 from rt_seg.errors import DataError, InputError, RtSegError
+from rt_seg.realtime.demo.make_demo import FPS
 from rt_seg.realtime.motion import GlobalMotion
 from rt_seg.realtime.stabilise import FILTERS, Filter, Mode
 from rt_seg.train.data import read_pair
 
 from .clinical_measures import IN_VIEW, Outcome, SeenClip, Steady, carried_over, infer_clip, measure, stabilise_clip
 from .evaluate_data import find_centres
-from .labelled_clips import FPS, SPOILING, Clip, Still
+from .labelled_clips import SPOILING, Clip, Still
 
 CANDIDATES: dict[str, Filter] = {
     "mean, 60 ms, fixed": Filter(0.06, moving=False),
@@ -155,7 +156,7 @@ def main(
     except RtSegError as exc:
         notes.print(str(exc), markup=False, soft_wrap=True)
         raise typer.Exit(exc.exit_code) from exc
-    rows = list(compare(clips, chosen, wait, cast("Mode", stabilise), all_filters=candidates))
+    rows = list(compare(clips, chosen, wait, stabilise, all_filters=candidates))
     moved = lags(clips)
     if json_output:
         sys.stdout.write(json.dumps(_as_dict(title, clips, rows, moved), allow_nan=False) + "\n")

@@ -53,7 +53,7 @@ class SeenClip:
     @property
     def shares(self) -> npt.NDArray[np.float64]:
         """Share of each frame that is polyp."""
-        return (self.truth > 0).mean(axis=(1, 2))
+        return np.asarray((self.truth > 0).mean(axis=(1, 2)), np.float64)
 
 
 def infer_clip(engine: Engine, clip: Clip) -> SeenClip:
@@ -200,7 +200,7 @@ def _measure_clip(steady: Steady, threshold: int, min_frames: tuple[int, int], t
     hit = covered >= HIT
     tally.dice += dice(drawn[in_view], clip.truth[in_view]).tolist()
     tally.hits += hit[in_view].tolist()
-    tally.clean += (~drawn.any(axis=(1, 2)))[shares == 0].tolist()
+    tally.clean += [not bool(mask.any()) for mask in drawn[shares == 0]]
     pairs = np.flatnonzero(in_view[1:] & in_view[:-1])
     tally.steadiness += iou(drawn[pairs], drawn[pairs + 1]).tolist()
     tally.true_steadiness += iou(clip.truth[pairs], clip.truth[pairs + 1]).tolist()

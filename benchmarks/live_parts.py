@@ -6,7 +6,6 @@ from typing import Self
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from rt_seg.engines.engine import Engine, EngineInfo, UInt8Array
 from rt_seg.engines.spec import ModelSpec
@@ -71,7 +70,7 @@ def differs_outside_marker(rendered: Rendered) -> bool:
     changed = (rendered.image != rendered.frame.image).any(axis=2)
     if rendered.segmentation is None:
         return bool(changed.any())
-    marker: npt.NDArray[np.uint8] = np.zeros(changed.shape, np.uint8)
+    marker = np.zeros(rendered.image.shape[:2], np.uint8)
     outlines = [np.rint(outline - 0.5).astype(np.int32) for outline in contours(rendered.segmentation)]
     width = line_width(rendered.image)
     cv2.polylines(marker, outlines, True, 255, width + 2 * max(width // 3, 1) + 4)

@@ -96,7 +96,7 @@ def faults(
     seed: Annotated[int, typer.Option(help="Of the chance.")] = 1,
     window: Annotated[float, typer.Option(min=0.5, help="Seconds from one note to the next.")] = 60.0,
 ) -> None:
-    """Run on a camera, an engine and a recording that fail at random, and see whether delays and memory have a trend."""
+    """Run on a camera, an engine and a recording that fail at random; see whether delays and memory have a trend."""
     # not for secrets: the same seed gives the same faults
     chances = [random.Random(seed + number) for number in range(3)]  # noqa: S311
     hand_over, released = HandOver(), threading.Event()

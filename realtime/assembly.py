@@ -22,7 +22,7 @@ from .redact import Redactor
 from .refine import Refine
 from .render import Render
 from .scribe import Journal, Scribe
-from .settings import StreamSettings, parse_min_frames
+from .settings import StreamSettings
 from .sightings import SightingTracker
 from .sources.open import open_source
 from .sources.paced import PacedSource
@@ -86,12 +86,12 @@ def make_prepare(shared: Shared, engine: Engine, info: SourceInfo) -> Callable[[
     return Assess(preprocess, shared.status) if steady else preprocess
 
 
-def make_refine(shared: Shared, journal: Journal) -> Refine:
+def make_refine(shared: Shared, journal: Journal, info: SourceInfo) -> Refine:
     """From single answers to masks that hold still and sightings, which are written down."""
     settings = shared.settings
-    tracker = SightingTracker(parse_min_frames(settings.min_frames))
+    tracker = SightingTracker(settings.chosen_min_frames(info.kind))
     witness = Witness(journal, shared.scribe, shared.statistics, settings.snapshots)
-    return Refine(Stabiliser(settings.stabilise), tracker, witness.on_tracking, witness.on_ended)
+    return Refine(Stabiliser(settings.chosen_stabilise(info.kind)), tracker, witness.on_tracking, witness.on_ended)
 
 
 def make_render(shared: Shared) -> Render:

@@ -117,13 +117,22 @@ def stream(
         ),
     ] = None,
     stabilise: Annotated[
-        Literal["off", "light", "strong"],
-        typer.Option(help="How much masks are held still from frame to frame.", rich_help_panel=_MASK),
-    ] = "light",
+        Literal["off", "light", "strong"] | None,
+        typer.Option(
+            help="How much masks are held still from frame to frame; light by default, off for images.",
+            rich_help_panel=_MASK,
+            show_default=False,
+        ),
+    ] = None,
     min_frames: Annotated[
-        str,
-        typer.Option(metavar="K/N", help="Draw a polyp once K of the last N frames showed it.", rich_help_panel=_MASK),
-    ] = "1/1",
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Draw a polyp once K of the last N frames showed it; 2/3 by default, 1/1 for images.",
+            rich_help_panel=_MASK,
+            show_default=False,
+        ),
+    ] = None,
     display: Annotated[
         Literal["aligned", "passthrough"] | None,
         typer.Option(

@@ -164,8 +164,8 @@ class GlobalMotion:
         pixels = self._follow(earlier, later)
         if pixels is None or still == 0.0:
             return Motion.none(_likeness(earlier, later))
-        moved = cv2.warpAffine(earlier, pixels, earlier.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
-        moved = np.asarray(moved, np.uint8)
+        size = (GREY_SIDE, GREY_SIDE)
+        moved = np.asarray(cv2.warpAffine(earlier, pixels, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
         gain = 1 - _difference(moved, later) / still
         if gain < self._least_gain:
             return Motion.none(_likeness(earlier, later))
@@ -211,7 +211,7 @@ def _in_shares(pixels: Matrix) -> Matrix:
 
 def _difference(one: UInt8Array, other: UInt8Array) -> float:
     """Mean absolute difference in levels, each pixel counting up to the cap."""
-    return float(cv2.mean(cv2.min(cv2.absdiff(one, other), _DIFFERENCE_CAP))[0])
+    return float(np.minimum(cv2.absdiff(one, other), np.uint8(_DIFFERENCE_CAP)).mean())
 
 
 def _likeness(one: UInt8Array, other: UInt8Array) -> float:

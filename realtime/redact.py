@@ -22,11 +22,14 @@ FloatArray = npt.NDArray[np.float32]
 
 _ROWS = 480  # height of the copy that text is looked for in
 _STROKE = 9  # pixels of that copy: strokes are thinner
-_CONTRAST = 45  # levels by which strokes differ from what is around them, in some channel
+_CONTRAST = 45  # levels by which strokes differ from what is around them
 _LOW, _HIGH = 5, 44  # height of letters in that copy
 _WIDEST = 2.2  # width of a letter, in heights; beyond it is a line
 _FULLEST = 0.85  # share of its box that a letter fills at most: a reflection is a filled spot
 _LEAST_IN_ROW = 3
+_BLUE, _GREEN, _RED = 0, 1, 2
+# white, yellow, green and cyan are bright in green; on bright tissue colours and black are dark in one of the others
+_LOOKS = ((cv2.MORPH_TOPHAT, _GREEN), (cv2.MORPH_BLACKHAT, _BLUE), (cv2.MORPH_BLACKHAT, _RED))
 _LIKE_HEIGHT = 1.7  # ratio of heights in a row, up to which letters belong together
 _LIKE_STROKE = 1.9  # ratio of their strokes' widths likewise
 _GAP = 1.3  # heights between neighbours in a row
@@ -101,8 +104,9 @@ class Redactor:
         factor = max(image.shape[0] / _ROWS, 0.25)
         size = max(round(box.width / factor), 8), max(round(box.height / factor), 8)
         small = np.asarray(cv2.resize(image[box.slices], size, interpolation=cv2.INTER_AREA), np.uint8)
-        bright, dark = _strokes(small, cv2.MORPH_TOPHAT), _strokes(small, cv2.MORPH_BLACKHAT)
-        found = find_text(bright) + find_text(dark) + self._still(small, bright)
+        bright = _strokes(small, *_LOOKS[0])
+        found = find_text(bright) + self._still(small, bright)
+        found += [text for look in _LOOKS[1:] for text in find_text(_strokes(small, *look))]
         for text in found:
             scaled = _scaled(text, size, box)
             if scaled is not None:
@@ -130,18 +134,17 @@ class Redactor:
         return [each for each in boxes if max(each.width, each.height) >= _LOW + 4]  # the dilation adds four
 
 
-def _strokes(small: UInt8Array, kind: int) -> UInt8Array:
-    """Thin strokes that are brighter (top hat) or darker (black hat) than what is around them, in any channel.
+def _strokes(small: UInt8Array, kind: int, channel: int) -> UInt8Array:
+    """Thin strokes that are brighter (top hat) or darker (black hat) than what is around them, in one channel.
 
-    Coloured letters on bright tissue are hardly brighter in any channel, but much darker in the one they lack.
+    One by one: in the channel that a colour lacks, the gaps between letters look like strokes.
 
     Returns:
         uint8 ``[h, w]`` with 0 and 255.
     """
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (_STROKE, _STROKE))
-    hats = cv2.split(cv2.morphologyEx(small, kind, kernel))
-    strongest = cv2.max(cv2.max(hats[0], hats[1]), hats[2])
-    return np.asarray(cv2.threshold(strongest, _CONTRAST - 1, 255, cv2.THRESH_BINARY)[1], np.uint8)
+    hat = cv2.morphologyEx(np.ascontiguousarray(small[..., channel]), kind, kernel)
+    return np.asarray(cv2.threshold(hat, _CONTRAST - 1, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 def find_text(strokes: UInt8Array) -> list[Box]:

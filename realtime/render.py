@@ -1,11 +1,10 @@
 """`Render`: from a frame and what is known of it to the picture that is shown and written."""
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-
-from rt_seg.engines.geometry import Box
 
 from .controls import Controls
 from .follow import Follow
@@ -14,6 +13,9 @@ from .hud import Hud, HudState, draw_no_signal
 from .overlay import Overlay
 from .state import Status, StreamState
 from .statistics import Statistics
+
+if TYPE_CHECKING:
+    from rt_seg.engines.geometry import Box
 
 UInt8Array = npt.NDArray[np.uint8]
 

@@ -33,8 +33,8 @@ class StreamSettings:
     alpha: float = 0.4
     hud: bool = True
     threshold: float | None = None
-    stabilise: Mode = "light"
-    min_frames: str = "1/1"
+    stabilise: Mode | None = None
+    min_frames: str | None = None
     roi: str = "auto"
     redact: bool = False
     start: float = 0.0
@@ -68,7 +68,7 @@ class StreamSettings:
         self.chosen_display()
         self.camera_mode()
         parse_roi(self.roi)
-        parse_min_frames(self.min_frames)
+        self.chosen_min_frames("video")
 
     def chosen_display(self) -> Display:
         """How frames are shown.
@@ -79,6 +79,19 @@ class StreamSettings:
         if self.display == "passthrough" and not self.plays_live:
             raise InputError("--display passthrough is for live streams; add --live to play a file as if it were one")
         return self.display or ("passthrough" if self.plays_live else "aligned")
+
+    def chosen_stabilise(self, kind: str) -> Mode:
+        """How masks are held still; pictures that have nothing to do with each other are not."""
+        return self.stabilise or ("off" if kind == "images" else "light")
+
+    def chosen_min_frames(self, kind: str) -> tuple[int, int]:
+        """K and N: a polyp is drawn once K of the last N frames showed it; of single pictures, at once.
+
+        Raises:
+            InputError: It is something else.
+        """
+        # 2/3 takes away more than half of the false activations for one frame's wait, see benchmarks/README.md
+        return parse_min_frames(self.min_frames or ("1/1" if kind == "images" else "2/3"))
 
     def camera_mode(self) -> CameraMode:
         """What a camera is asked for.

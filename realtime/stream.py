@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,8 +33,8 @@ from .field_of_view import check_roi, parse_roi
 from .outputs import Outputs, without_identity
 from .pipeline import Live, Pipeline
 from .report import Report
-from .scribe import Journal
 from .screen import Screen
+from .scribe import Journal
 from .segment import Segment
 from .settings import StreamSettings
 from .signals import ReceivedSignal, ending_signals
@@ -150,7 +150,7 @@ def _join(
     if screen is not None:
         opened.enter_context(screen)
     journal = outputs.journal(shared.scribe)
-    refine = make_refine(shared, journal)
+    refine = make_refine(shared, journal, source.info)
     report = Report(shared.status, journal, refine)
     pipeline = Pipeline(
         source,
@@ -275,7 +275,7 @@ def _open_screen(shared: Shared, info: SourceInfo, observer: Observer) -> Screen
 
 
 @contextmanager
-def _quick_switches(wanted: bool) -> Iterator[None]:
+def _quick_switches(wanted: bool) -> Generator[None]:
     """Have Python pass its lock on quickly: by default a thread that computes keeps it for 5 ms."""
     before = sys.getswitchinterval()
     if wanted:

@@ -1,8 +1,10 @@
 """Live sources that stall, end, flap, hang, change and lie about time: the picture goes on and time stays true."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,17 +39,16 @@ class Scripted:
                 step()
                 continue
             for _ in range(step):
-                yield Frame(number, number / 25, _now(), np.full((self._size[1], self._size[0], 3), 99, np.uint8))
+                yield Frame(
+                    number,
+                    number / 25,
+                    time.perf_counter_ns(),
+                    np.full((self._size[1], self._size[0], 3), 99, np.uint8),
+                )
                 number += 1
 
     def close(self) -> None:
         self.closed.set()
-
-
-def _now() -> int:
-    import time
-
-    return time.perf_counter_ns()
 
 
 class Receiver:
@@ -102,8 +103,8 @@ def live(first: Source, *others: Source | Exception, **upkeep: object) -> tuple[
         return source
 
     receiver = Receiver()
-    settings = {"reopen": reopen, "signal_timeout": 5.0, "reconnect": 0, "backoff": at_once, **upkeep}
-    capture = Capture(first, receiver, Statistics(), Upkeep(**settings))  # type: ignore[arg-type]  # by keyword
+    settings: dict[str, Any] = {"reopen": reopen, "signal_timeout": 5.0, "reconnect": 0, "backoff": at_once, **upkeep}
+    capture = Capture(first, receiver, Statistics(), Upkeep(**settings))
     return capture, receiver
 
 

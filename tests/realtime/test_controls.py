@@ -1,7 +1,5 @@
 """The window's keys, its help line, and the sink that shows the newest picture."""
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,7 +7,6 @@ import pytest
 from rt_seg.realtime.controls import HELP_LINE, Controls
 from rt_seg.realtime.frame import Frame, Rendered
 from rt_seg.realtime.screen import Screen, with_line
-from rt_seg.realtime.sinks.window import Window
 from rt_seg.realtime.statistics import Statistics
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -182,9 +179,3 @@ def test_help_goes_by_itself(screen: Made) -> None:
     made.write(picture(1))
     made.refresh(0.0)
     assert window.shown[-1].shape[0] > 480
-
-
-def test_the_real_window_asks_for_each_key() -> None:
-    """`Window` ends by what the function says, not by a list of its own."""
-    pressed: Callable[[int], bool] = Controls().press
-    assert Window("t", pressed)._press(ord("q")) is False

@@ -94,7 +94,12 @@ def test_threads_do_not_mix_their_lines(tmp_path: Path) -> None:
     """Four threads write at once; every line is whole."""
     path = tmp_path / "e.jsonl"
     log = EventLog([path])
-    threads = [threading.Thread(target=lambda: [log.drops(0.0, "x" * 200, i) for i in range(50)]) for _ in range(4)]
+
+    def write() -> None:
+        for i in range(50):
+            log.drops(0.0, "x" * 200, i)
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

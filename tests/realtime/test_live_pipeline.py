@@ -2,10 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from rt_seg.engines.engine import CallableEngine
@@ -22,7 +24,9 @@ from rt_seg.realtime.frame import Frame, Polyp, Prepared, Rendered, Segmentation
 from rt_seg.realtime.outlet import Output
 from rt_seg.realtime.pipeline import Display, Live, Observation, Pipeline
 from rt_seg.realtime.segment import Segment
+from rt_seg.realtime.sinks.sink import Sink
 from rt_seg.realtime.sources.source import SourceInfo
+from rt_seg.realtime.state import Status
 
 GEOMETRY = Geometry(8, 8, Box(0, 0, 8, 8), 8, 8)
 POLYP = Polyp(Box(1, 1, 4, 4), 16, 0.25, 0.9)
@@ -112,9 +116,8 @@ def masked(shown: list[Rendered]) -> list[bool]:
 
 def live(display: Display = "passthrough", **care: object) -> Live:
     """A live stream whose engine is tried again at once."""
-    settings = {"backoff": lambda: Backoff(0.01, 0.01), **care}
-    upkeep = Upkeep(None, 30.0)
-    return Live(display, upkeep, EngineCare(**settings))  # type: ignore[arg-type]  # by keyword
+    settings: dict[str, Any] = {"backoff": lambda: Backoff(0.01, 0.01), **care}
+    return Live(display, Upkeep(None, 30.0), EngineCare(**settings))
 
 
 @pytest.fixture(autouse=True)
@@ -124,19 +127,11 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(camera: Camera, screen: Screen, work: Callable[[Prepared], Segmentation], until: Callable[[], None],
-        **pipeline: object) -> tuple[Pipeline, Notes]:  # fmt: skip
+        *, sinks: Sequence[Sink | Output] | None = None, **pipeline: Any) -> tuple[Pipeline, Notes]:  # fmt: skip
     """Run a live stream until the function returns, then end it like a user."""
     notes = Notes()
-    sinks = pipeline.pop("sinks", [screen])
     made = Pipeline(
-        camera,
-        prepare,
-        work,
-        render,
-        sinks,
-        policy=Policy.LATEST,
-        observation=notes,
-        **pipeline,  # type: ignore[arg-type]  # by keyword
+        camera, prepare, work, render, sinks or [screen], policy=Policy.LATEST, observation=notes, **pipeline
     )
     with made:
         until()
@@ -266,7 +261,7 @@ def test_a_wrong_answer_of_the_engine_is_an_engine_error(wrong: str) -> None:
     """An answer outside the contract is one line that says what came, and no mask."""
 
     class Wrong(CallableEngine):
-        def infer(self, frames: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]  # any, on purpose
+        def infer(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
             return np.zeros((1, 3, 3), np.uint8) if wrong == "shape" else np.zeros(frames.shape[:3], np.float32)
 
     camera = Camera()
@@ -335,7 +330,8 @@ class Disk:
         self.written = 0
         self.closed = 0
 
-    def write(self, _rendered: Rendered) -> None:
+    def write(self, rendered: Rendered) -> None:
+        del rendered
         if self.written == 2:
             raise OutputError(f"{self.path}: the disk is full")
         assert self.path is not None
@@ -362,8 +358,6 @@ def test_a_full_disk_stops_the_recording_and_not_the_picture(tmp_path: Path, mon
     def pipeline_status() -> tuple[str, ...]:
         return status.stopped
 
-    from rt_seg.realtime.state import Status
-
     status = Status()
     sinks = [screen, Output("record", disks[0], remake)]
     pipeline, notes = run(
@@ -386,10 +380,9 @@ def test_a_recording_that_hangs_is_said_to_be_stopped(monkeypatch: pytest.Monkey
     screen = Screen(camera)
 
     class Hung(Screen):
-        def write(self, _rendered: Rendered) -> None:
+        def write(self, rendered: Rendered) -> None:
+            del rendered
             release.wait(30)
-
-    from rt_seg.realtime.state import Status
 
     status = Status()
     pipeline, _ = run(

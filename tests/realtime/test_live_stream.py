@@ -110,6 +110,7 @@ def test_a_file_plays_live_at_its_own_pace(tiny_model_path: Path, tmp_path: Path
     """With --live a clip of two seconds takes two seconds, whatever the machine could do, and is recorded in time."""
     clip, output, results = write_clip(tmp_path / "clip.mp4"), tmp_path / "out.mp4", tmp_path / "out.jsonl"
     arguments = [clip, "--live", "--engine", tiny_model_path, "-o", output, "--results", results, "--json"]
+    arguments += ["--min-frames", "1/1"]
     run = CliRunner().invoke(app, ["stream", *map(str, arguments)])
     assert run.exit_code == 0, run.stderr
     summary = json.loads(run.stdout)
@@ -123,7 +124,9 @@ def test_a_file_plays_live_at_its_own_pace(tiny_model_path: Path, tmp_path: Path
         segmented = record["segmented_index"]
         assert segmented is None or segmented <= record["index"]
         assert bool(record["polyps"]) == (segmented is not None)
-        assert (record["state"] == "segmenting") == (segmented is not None)
+        # the plain clip counts as blurred, whenever that was found out
+        no_mask = record["state"] in {"starting", "mask withheld: too old"}
+        assert no_mask == (segmented is None) or record["state"] == "picture blurred"
     times = frames_of(output)
     assert all(one < other for one, other in pairwise(times))
     assert times[-1] <= (FRAMES - 1) / FPS + 1e-6
@@ -161,7 +164,8 @@ class Kept:
         self.ended = threading.Event()
         self.error: BaseException | None = None
 
-    def take_frame(self, frame: Frame, _span: Span) -> None:
+    def take_frame(self, frame: Frame, span: Span) -> None:
+        assert span.end_ns >= span.start_ns
         self.frames.append(frame)
 
     def take_stand_in(self, frame: Frame) -> None:
@@ -319,7 +323,7 @@ def test_a_full_disk_stops_the_recording_and_not_the_stream(tiny_model_path: Pat
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     arguments = [clip, "--live", "--engine", tiny_model_path, "-o", output, "--json"]
-    with start(*arguments, preexec_fn=small_files) as process:  # noqa: PLW1509  # no threads in this process matter
+    with start(*arguments, preexec_fn=small_files) as process:  # no threads in this process matter
         stdout, stderr = process.communicate(timeout=90)
     assert process.returncode == 7, stderr
     assert "record stopped" in stderr

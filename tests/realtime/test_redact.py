@@ -31,7 +31,7 @@ def outside() -> UInt8Array:
     """Where a screen is not the field, a few pixels of its edge left aside."""
     mask = np.zeros((720, 1280), np.uint8)
     mask[FIELD] = field_mask()
-    return np.asarray(cv2.dilate(mask, np.ones((41, 41), np.uint8)), np.uint8) == 0
+    return np.where(cv2.dilate(mask, np.ones((41, 41), np.uint8)) > 0, np.uint8(0), np.uint8(1))
 
 
 @pytest.mark.parametrize("still", SAMPLES[:3])
@@ -42,7 +42,7 @@ def test_outside_the_field_all_is_black(still: UInt8Array) -> None:
     redacted = Redactor()(image, 0.0)
     assert redacted is not None
     assert (image == before).all()
-    assert not redacted[outside()].any()
+    assert not redacted[outside() > 0].any()
     inner = cv2.erode(field_mask(), np.ones((25, 25), np.uint8)) > 0
     assert (redacted[FIELD][inner] == before[FIELD][inner]).all(axis=1).mean() > 0.95
 

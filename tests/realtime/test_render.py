@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pytest
 
 from rt_seg.engines.geometry import Box, Geometry
-from rt_seg.realtime import follow as follow_module
 from rt_seg.realtime.controls import Controls
 from rt_seg.realtime.follow import Follow
 from rt_seg.realtime.frame import Frame, Polyp, Rendered, Segmentation, Showing
@@ -58,20 +57,11 @@ def centre(polyp: Polyp) -> tuple[float, float]:
 
 @pytest.fixture
 def render() -> Callable[..., tuple[Render, Controls, Status]]:
-    """Makes a `Render` with what it reads: ``render(follow=..., hud=..., **others)``."""
+    """Makes a `Render` with what it reads: ``render(follow=..., hud=...)``."""
 
-    def make(follow: Follow | None = None, *, hud: bool = False, **others: object) -> tuple[Render, Controls, Status]:
+    def make(follow: Follow | None = None, *, hud: bool = False) -> tuple[Render, Controls, Status]:
         controls, status = Controls(hud=hud), Status()
-        made = Render(
-            Overlay("contour"),
-            Hud(),
-            controls,
-            Statistics(),
-            status,
-            follow=follow,
-            **others,  # type: ignore[arg-type]  # by keyword
-        )
-        return made, controls, status
+        return Render(Overlay("contour"), Hud(), controls, Statistics(), status, follow=follow), controls, status
 
     return make
 
@@ -135,7 +125,7 @@ def test_an_old_mask_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
     ages = {0.0: True, 0.110: True, 0.119: False, 0.2: False}
     for age, is_shown in ages.items():
         stamp = frame.captured_ns + round(age * 1e9)
-        monkeypatch.setattr(follow_module.time, "perf_counter_ns", lambda stamp=stamp: stamp)
+        monkeypatch.setattr(time, "perf_counter_ns", lambda stamp=stamp: stamp)
         assert (follow(frame, newest) is not None) == is_shown, age
 
 

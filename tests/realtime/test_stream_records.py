@@ -83,7 +83,7 @@ def test_events_and_snapshots_tell_of_a_sighting(tiny_model_path: Path, tmp_path
         assert [row["kind"] for row in csv.DictReader(file)] == kinds
     plain, overlay = sorted(folder.iterdir())
     assert overlay.name == plain.stem + "_overlay.png"
-    assert (cv2.imread(str(plain)) != cv2.imread(str(overlay))).any()
+    assert np.any(cv2.imread(str(plain)) != cv2.imread(str(overlay)))
     summary = json.loads(run.stdout)
     assert summary["sightings"] == 1
     assert summary["activation_delay_ms"]["max"] > 2000 / FPS
@@ -117,8 +117,9 @@ def test_a_redacted_stream_names_nobody(tiny_model_path: Path, tmp_path: Path) -
     out = tmp_path / "out"
     out.mkdir()
     run = rt_seg(
-        clip, "--engine", tiny_model_path, "--redact", "--no-hud", "--json", "-o", out / "o.mp4", "--results", out / "r.jsonl",
-        "--events", out / "e.jsonl", "--snapshots", out / "s", "--masks", out / "m",
+        clip, "--engine", tiny_model_path, "--redact", "--no-hud", "--json",
+        "-o", out / "o.mp4", "--results", out / "r.jsonl", "--events", out / "e.jsonl",
+        "--snapshots", out / "s", "--masks", out / "m",
     )  # fmt: skip
     assert run.exit_code == 0, run.stderr
     summary = json.loads(run.stdout)

@@ -69,6 +69,7 @@ def test_a_frame_says_what_was_found_when_and_where(tmp_path: Path, make_rendere
         "kind": "frame",
         "index": 1,
         "pts_seconds": pts_seconds,
+        "state": "segmenting",
         "segmented_index": 1,
         "polyps": [
             {"box": [3, 4, 20, 10], "area_px": 150, "area_fraction": 0.048828, "confidence": 0.8765},
