@@ -22,12 +22,12 @@ import numpy.typing as npt
 
 from rt_seg.engines.cpu import usable_cores
 from rt_seg.engines.engine import Engine
-from rt_seg.engines.gpu import count_gpus
 from rt_seg.engines.load import PACKAGED_MODEL
 from rt_seg.engines.masks import dice, threshold_level
 from rt_seg.engines.model_file import int8_neighbour
 from rt_seg.engines.resize import resize_image
 from rt_seg.engines.samples import load_samples
+from rt_seg.engines.tensorrt.driver import probe_driver
 from rt_seg.errors import EngineError, RtSegError
 from rt_seg.realtime.demo import demo_masks, demo_video
 from rt_seg.realtime.sources.open import open_source
@@ -97,7 +97,7 @@ def find_sides(settings: Settings) -> list[Side]:
     sides = [_side(name, precision, files[precision]) for name, precision in kinds]
     if settings.keras is not None:
         sides += [_side("Keras predict", "f32", settings.keras), _side("TensorFlow function", "f32", settings.keras)]
-    return sides + ([_side("TensorRT", "fp16", path)] if count_gpus() else [])
+    return sides + ([_side("TensorRT", "fp16", path)] if probe_driver().gpus else [])
 
 
 def _side(name: str, precision: str, path: Path) -> Side:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rt_seg.engines.cpu import Cpu, usable_cores
-from rt_seg.engines.gpu import count_gpus
+from rt_seg.engines.tensorrt.driver import probe_driver
 
 from .results import Background
 
@@ -32,7 +32,7 @@ def describe_machine() -> dict[str, Any]:
         "instruction_sets": [name for name in _FORMATS if name in cpu.flags],
         "frequency_governor": _first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         "memory_mib": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
-        "gpus": count_gpus(),
+        "gpus": [str(gpu) for gpu in probe_driver().gpus],
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }

@@ -359,7 +359,7 @@ def test_a_full_disk_stops_the_recording_and_not_the_picture(tmp_path: Path, mon
         return status.stopped
 
     status = Status()
-    sinks = [screen, Output("record", disks[0], remake)]
+    sinks: list[Sink | Output] = [screen, Output("record", disks[0], remake)]
     pipeline, notes = run(
         camera, screen, segment, lambda: screen.wait_for(lambda _shown: len(disks) > 2),
         live=live(), sinks=sinks, status=status,
