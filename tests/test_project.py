@@ -163,7 +163,9 @@ def test_one_opencv_only() -> None:
 def test_third_party_names_every_dependency() -> None:
     """THIRD_PARTY.md speaks of each package that pyproject.toml names."""
     page = (_ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8")
-    declared = {requirement.name for requirement in _declared("lint", "plots", "tensorrt", "tensorrt-rtx", "test", "train")}
+    declared = {
+        requirement.name for requirement in _declared("lint", "plots", "tensorrt", "tensorrt-rtx", "test", "train")
+    }
     assert {name for name in declared if not re.search(rf"\b{name}\b", page)} == set()
 
 
