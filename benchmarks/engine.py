@@ -181,14 +181,15 @@ def time_side(kind: str, precision: str, model: str, plan: list[list[int]], seco
     for (threads, batch, calls), duration in zip(plan, seconds, strict=True):
         with load_side(kind, precision, model, threads=threads, calls=calls) as engine:
             load_seconds = load_seconds or time.perf_counter() - began
-            results.append(_time_case(engine, batch, calls, duration))
+            results.append(time_case(engine, batch, calls, duration))
             after = resident_mib()
         if memory is None and before is not None and after is not None:
             memory = after - before
     return {"load_seconds": load_seconds, "memory_mib": memory, "cases": results}
 
 
-def _time_case(engine: Engine, batch: int, calls: int, seconds: float) -> dict[str, Any]:
+def time_case(engine: Engine, batch: int, calls: int, seconds: float) -> dict[str, Any]:
+    """Call an engine in one case; see `time_side` for what is returned, and ``device_counts`` of a GPU's own steps."""
     frames = _batch_of(engine, batch)
     durations, together = Distribution(), threading.Barrier(calls)
     infer, steps = _with_device_times(engine)

@@ -114,7 +114,7 @@ def test_device_times_of_a_gpu_engine_are_kept_apart() -> None:
             return self.infer(frames), (times, times)
 
     with TimedEngine(lambda frames: frames[..., 0].copy(), ModelSpec("timed", 8, 8)) as timed:
-        case = engine._time_case(timed, 2, 1, 0.001)
+        case = engine.time_case(timed, 2, 1, 0.001)
     (calls,) = {sum(dict(counts).values()) for counts in case["device_counts"].values()}
     assert calls == sum(dict(case["counts"]).values()) >= 3
     assert {name: list(dict(counts)) for name, counts in case["device_counts"].items()} == {
