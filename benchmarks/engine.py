@@ -11,7 +11,7 @@ Run as ``python -m rt_seg.benchmarks.engine``.
 import statistics
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ _BATCH = 4
 _MAIN_SECONDS, _OTHER_SECONDS = 0.25, 0.12  # of calls: the first case of a side, and each other one
 _DEMO_STEP = 10  # every tenth frame of the demo is judged: the ones between look alike
 _REFERENCE = "ONNX Runtime f32"
+_DEVICE_STEPS = {"copy_in": "copy in (H2D)", "compute": "compute", "copy_out": "copy out (D2H)"}
+"""What a GPU engine's `infer_timed` tells of a call by CUDA events, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,22 +181,27 @@ def time_side(kind: str, precision: str, model: str, plan: list[list[int]], seco
     for (threads, batch, calls), duration in zip(plan, seconds, strict=True):
         with load_side(kind, precision, model, threads=threads, calls=calls) as engine:
             load_seconds = load_seconds or time.perf_counter() - began
-            results.append(_time_case(engine, batch, calls, duration))
+            results.append(time_case(engine, batch, calls, duration))
             after = resident_mib()
         if memory is None and before is not None and after is not None:
             memory = after - before
     return {"load_seconds": load_seconds, "memory_mib": memory, "cases": results}
 
 
-def _time_case(engine: Engine, batch: int, calls: int, seconds: float) -> dict[str, Any]:
+def time_case(engine: Engine, batch: int, calls: int, seconds: float) -> dict[str, Any]:
+    """Call an engine in one case; see `time_side` for what is returned, and ``device_counts`` of a GPU's own steps."""
     frames = _batch_of(engine, batch)
     durations, together = Distribution(), threading.Barrier(calls)
+    infer, steps = _with_device_times(engine)
     rates: list[float] = [0.0] * calls
     failures: list[RtSegError] = []
 
     def work(number: int) -> None:
         try:
-            rates[number] = batch * _call_for(engine, frames, seconds, durations, together)
+            for _ in range(_WARM_UP):
+                engine.infer(frames)
+            together.wait()
+            rates[number] = batch * _call_for(infer, frames, seconds, durations)
         except RtSegError as exc:
             together.abort()
             failures.append(exc)
@@ -209,20 +216,33 @@ def _time_case(engine: Engine, batch: int, calls: int, seconds: float) -> dict[s
         thread.join()
     if failures:
         raise failures[0]
-    return {"rate": sum(rates), "counts": sorted(durations.counts().items())}
+    device = {name: sorted(step.counts().items()) for name, step in steps.items()}
+    return {"rate": sum(rates), "counts": sorted(durations.counts().items()), "device_counts": device}
+
+
+def _with_device_times(engine: Engine) -> tuple[Callable[[UInt8Array], object], dict[str, Distribution]]:
+    """How to call an engine, and what collects the times on its device; nothing does where it has none."""
+    infer_timed: Any = getattr(engine, "infer_timed", None)
+    if infer_timed is None:
+        return engine.infer, {}
+    steps = {name: Distribution() for name in _DEVICE_STEPS}
+
+    def infer(frames: UInt8Array) -> None:
+        _, parts = infer_timed(frames)
+        for name, step in steps.items():
+            step.add(round(1e6 * sum(getattr(part, name) for part in parts)))
+
+    return infer, steps
 
 
 def _call_for(
-    engine: Engine, frames: UInt8Array, seconds: float, durations: Distribution, together: threading.Barrier
+    infer: Callable[[UInt8Array], object], frames: UInt8Array, seconds: float, durations: Distribution
 ) -> float:
     """Call again and again, at least three times; calls a second."""
-    for _ in range(_WARM_UP):
-        engine.infer(frames)
-    together.wait()
     stamps = [time.perf_counter_ns()]
     end = stamps[0] + int(seconds * 1e9)
     while stamps[-1] < end or len(stamps) < 4:
-        engine.infer(frames)
+        infer(frames)
         stamps.append(time.perf_counter_ns())
         durations.add(stamps[-1] - stamps[-2])
     return rate(stamps) or 0.0
@@ -247,12 +267,15 @@ class _Found:
     counts: dict[Case, list[Histogram]]
     load_seconds: list[float]
     memory_mib: list[float]
+    device: dict[tuple[Case, str], list[Histogram]]
 
     def add(self, plan: Sequence[Case], answer: dict[str, Any], *, first: bool) -> None:
         """Take in what `time_side` returned; load and memory are those of its first case, with one thread."""
         for case, figures in zip(plan, answer["cases"], strict=True):
             self.rates.setdefault(case, []).append(figures["rate"])
-            self.counts.setdefault(case, []).append(Histogram({int(us): int(n) for us, n in figures["counts"]}))
+            self.counts.setdefault(case, []).append(Histogram(dict(figures["counts"])))
+            for name, counts in figures["device_counts"].items():
+                self.device.setdefault((case, name), []).append(Histogram(dict(counts)))
         if first:
             self.load_seconds.append(answer["load_seconds"])
             self.memory_mib += [] if answer["memory_mib"] is None else [answer["memory_mib"]]
@@ -281,7 +304,7 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
     return PartResult(
         name="engine",
         title=f"Engines: {name}, arrays in, masks out",
-        tables=(_engines_table(found), _speed_table(found, plan)),
+        tables=(_engines_table(found), _speed_table(found, plan), *_device_tables(found)),
         notes=tuple(notes),
         setup={"model": name, "pictures": pictures},
         headlines=_headlines(found),
@@ -313,7 +336,7 @@ def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[l
             notes.append(f"{side.name} not measured: {exc}")
             continue
         pictures = answer["pictures"]
-        found.append(_Found(side, answer["mdice"], {}, {}, [], []))
+        found.append(_Found(side, answer["mdice"], {}, {}, [], [], {}))
     if not found:
         raise EngineError("no engine runs here: " + "; ".join(notes))
     return found, notes, pictures
@@ -386,6 +409,17 @@ def _speed_table(found: Sequence[_Found], plan: Sequence[Case]) -> Table:
         if case in one.rates
     ]
     return Table("speed", "Threads, batches, calls at once; latency of a call in ms", columns, tuple(rows))
+
+
+def _device_tables(found: Sequence[_Found]) -> list[Table]:
+    """Where a call's time goes on a GPU; no table without one."""
+    rows = [
+        Row(_DEVICE_STEPS[step], f"{one.side.name}, {case.name}", histograms={"time": Histogram.pooled(histograms)})
+        for one in found
+        for (case, step), histograms in one.device.items()
+    ]
+    title = "A call on the GPU, by CUDA events"
+    return [Table("device", title, percentile_columns("time", digits=3), tuple(rows))] if rows else []
 
 
 if __name__ == "__main__":

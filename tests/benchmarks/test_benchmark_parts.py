@@ -1,6 +1,7 @@
 """Every part of the benchmark in a tiny mode, on real engines, clips and processes; no time is asserted."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,8 @@ from rt_seg.benchmarks.harness.results import PartResult, Row, Table
 from rt_seg.benchmarks.scale import Plan, memory_growth
 from rt_seg.benchmarks.stream_run import StreamRun
 from rt_seg.engines.cpu import Cpu, usable_cores
+from rt_seg.engines.engine import CallableEngine, UInt8Array
+from rt_seg.engines.spec import ModelSpec
 
 
 class Bar:
@@ -100,6 +103,23 @@ def test_scale_part_asks_its_three_questions(tiny_model_path: Path) -> None:
     assert len(size["large"].values["cpu"]) == 2
     assert streams["2 streams"].values["memory"][0] > streams["2 streams"].values["each"][0] > 0
     assert any(note.startswith("3 times the frames took") for note in result.notes)
+
+
+def test_device_times_of_a_gpu_engine_are_kept_apart() -> None:
+    """An engine that tells copy, compute and copy back of a call has each in a histogram of its own."""
+
+    class TimedEngine(CallableEngine):
+        def infer_timed(self, frames: UInt8Array) -> tuple[UInt8Array, tuple[SimpleNamespace, ...]]:
+            times = SimpleNamespace(copy_in=0.5, compute=2.0, copy_out=0.25)
+            return self.infer(frames), (times, times)
+
+    with TimedEngine(lambda frames: frames[..., 0].copy(), ModelSpec("timed", 8, 8)) as timed:
+        case = engine.time_case(timed, 2, 1, 0.001)
+    (calls,) = {sum(dict(counts).values()) for counts in case["device_counts"].values()}
+    assert calls == sum(dict(case["counts"]).values()) >= 3
+    assert {name: list(dict(counts)) for name, counts in case["device_counts"].items()} == {
+        "copy_in": [1000], "compute": [4001], "copy_out": [500],
+    }  # fmt: skip
 
 
 def test_cases_cover_threads_batch_and_calls() -> None:
