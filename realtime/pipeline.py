@@ -23,17 +23,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from rt_seg.errors import EngineError, OutputError, SourceInterrupted
 
-from .capture import Capture, Upkeep
+from .capture import Capture
 from .channel import Channel, ChannelClosed, Policy
-from .crew import Crew, EngineCare, Promise
+from .crew import Crew, Promise
 from .frame import Frame, Prepared, Rendered, Segmentation, Showing, Span
+from .live import Live, Observation
 from .outlet import Outlet, Output
 from .sinks.sink import Sink
 from .sources.source import Source
@@ -44,42 +44,6 @@ GRACE_SECONDS = 0.7
 """How long a stage may take to end by itself, once asked; twice that, and the process can go within two seconds."""
 
 _SETTLE_SECONDS = 0.1  # for threads that are about to end
-
-Display = Literal["aligned", "passthrough"]
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """How a live stream runs and is kept up.
-
-    Attributes:
-        display: ``aligned`` or ``passthrough``.
-        upkeep: How the source is kept up.
-        care: How the engine is kept up.
-    """
-
-    display: Display = "aligned"
-    upkeep: Upkeep = field(default_factory=Upkeep)
-    care: EngineCare = field(default_factory=EngineCare)
-
-
-class Observation:
-    """What a pipeline tells while it runs; each may be called by any of its threads and must return at once."""
-
-    def on_signal(self, present: bool, reason: str, seconds: float) -> None:
-        """The signal was lost, or is back, at a stream time."""
-
-    def on_engine(self, error: EngineError | None) -> None:
-        """The engine left service by an error, or is back."""
-
-    def on_output(self, name: str, error: BaseException) -> None:
-        """A sink failed."""
-
-    def on_finished(self) -> None:
-        """All segmentations were refined; called by the thread that did."""
-
-    def on_shown(self, rendered: Rendered) -> None:
-        """A picture was handed to every sink; called by one thread."""
 
 
 class Pipeline:

@@ -7,7 +7,7 @@ from rt_seg.errors import EngineError
 
 from .events import EventLog
 from .frame import Rendered
-from .pipeline import Observation
+from .live import Observation
 from .refine import Refine
 from .scribe import Journal
 from .state import Status, StreamState

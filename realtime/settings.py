@@ -9,8 +9,8 @@ from rt_seg.engines.load import PrecisionChoice
 from rt_seg.errors import InputError
 
 from .field_of_view import parse_roi
+from .live import Display
 from .overlay import Style
-from .pipeline import Display
 from .sources.camera import CameraMode, parse_size
 from .sources.open import is_live
 from .stabilise import Mode

@@ -30,8 +30,9 @@ from .assembly import (
 from .channel import Policy
 from .crew import INFERENCE_NICENESS, EngineCare
 from .field_of_view import check_roi, parse_roi
+from .live import Live
 from .outputs import Outputs, without_identity
-from .pipeline import Live, Pipeline
+from .pipeline import Pipeline
 from .report import Report
 from .screen import Screen
 from .scribe import Journal

@@ -32,7 +32,7 @@ def describe_machine() -> dict[str, Any]:
         "instruction_sets": [name for name in _FORMATS if name in cpu.flags],
         "frequency_governor": _first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         "memory_mib": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
-        "gpus": [str(gpu) for gpu in probe_driver().gpus],
+        "gpus": len(probe_driver().gpus),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }

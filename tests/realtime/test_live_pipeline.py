@@ -21,8 +21,9 @@ from rt_seg.realtime.capture import Upkeep
 from rt_seg.realtime.channel import Policy
 from rt_seg.realtime.crew import EngineCare
 from rt_seg.realtime.frame import Frame, Polyp, Prepared, Rendered, Segmentation, Showing, Span
+from rt_seg.realtime.live import Display, Live, Observation
 from rt_seg.realtime.outlet import Output
-from rt_seg.realtime.pipeline import Display, Live, Observation, Pipeline
+from rt_seg.realtime.pipeline import Pipeline
 from rt_seg.realtime.segment import Segment
 from rt_seg.realtime.sinks.sink import Sink
 from rt_seg.realtime.sources.source import SourceInfo

@@ -1,0 +1,46 @@
+"""How a live stream runs and is kept up, and who is told what happens to it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rt_seg.errors import EngineError
+
+from .capture import Upkeep
+from .crew import EngineCare
+from .frame import Rendered
+
+Display = Literal["aligned", "passthrough"]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """How a live stream runs and is kept up.
+
+    Attributes:
+        display: ``aligned`` or ``passthrough``.
+        upkeep: How the source is kept up.
+        care: How the engine is kept up.
+    """
+
+    display: Display = "aligned"
+    upkeep: Upkeep = field(default_factory=Upkeep)
+    care: EngineCare = field(default_factory=EngineCare)
+
+
+class Observation:
+    """What a pipeline tells while it runs; each may be called by any of its threads and must return at once."""
+
+    def on_signal(self, present: bool, reason: str, seconds: float) -> None:
+        """The signal was lost, or is back, at a stream time."""
+
+    def on_engine(self, error: EngineError | None) -> None:
+        """The engine left service by an error, or is back."""
+
+    def on_output(self, name: str, error: BaseException) -> None:
+        """A sink failed."""
+
+    def on_finished(self) -> None:
+        """All segmentations were refined; called by the thread that did."""
+
+    def on_shown(self, rendered: Rendered) -> None:
+        """A picture was handed to every sink; called by one thread."""
