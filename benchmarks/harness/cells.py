@@ -46,7 +46,8 @@ def cell(row: Row, column: Column) -> Cell:
 
 
 def _number(value: float, column: Column) -> str:
-    return f"{value:{'+' if column.signed else ''}.{column.digits}f}"
+    shown = round(value, column.digits) + 0.0  # + 0.0: no minus before nothing
+    return f"{shown:{'+' if column.signed else ''}.{column.digits}f}"
 
 
 def turned(table: Table) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
