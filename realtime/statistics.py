@@ -11,6 +11,7 @@ from hdrh.histogram import HdrHistogram
 if TYPE_CHECKING:
     from .frame import Rendered
 
+_FEWEST_EVENTS = 10
 _LONGEST_US = 3_600_000_000  # an hour: longer stages are counted as that
 
 
@@ -127,9 +128,9 @@ class RecentRate:
 
     @property
     def per_second(self) -> float | None:
-        """Mean rate over n-1 intervals, or None before the second event."""
+        """Mean rate over n-1 intervals, or None before the tenth event: two may come by chance in one breath."""
         with self._lock:
-            if len(self._stamps) < 2:
+            if len(self._stamps) < _FEWEST_EVENTS:
                 return None
             elapsed = self._stamps[-1] - self._stamps[0]
             return (len(self._stamps) - 1) * 1e9 / elapsed if elapsed > 0 else None

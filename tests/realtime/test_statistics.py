@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rt_seg.realtime.statistics import Distribution, Rate, Statistics
+from rt_seg.realtime.statistics import Distribution, Rate, RecentRate, Statistics
 
 
 def test_percentiles_match_numpy_within_the_histograms_precision() -> None:
@@ -72,3 +72,14 @@ def test_stages_keep_their_order() -> None:
         statistics.add_stage(name, 1000)
     assert list(statistics.stages) == ["capture", "infer", "overlay"]
     assert statistics.stages["capture"].percentiles().count == 2
+
+
+def test_the_recent_rate_forgets() -> None:
+    """It is over the last events only, and unknown before there are ten."""
+    rate = RecentRate(span=20)
+    for number in range(9):
+        rate.add(number * 1_000_000)
+    assert rate.per_second is None
+    for number in range(20):
+        rate.add(1_000_000_000 + number * 40_000_000)
+    assert rate.per_second == pytest.approx(25.0)
