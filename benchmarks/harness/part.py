@@ -108,6 +108,8 @@ class Part:
 PARTS: dict[str, Part] = {
     "engine": Part("rt_seg.benchmarks.engine:measure", True, "every engine and precision that runs here"),
     "stream": Part("rt_seg.benchmarks.stream:measure", True, "a file through the whole pipeline, and the plain loop"),
+    "live": Part("rt_seg.benchmarks.live_part:measure", True, "video and annotation delay at several paces"),
+    "clinical": Part("rt_seg.benchmarks.clinical_part:measure", False, "first detection, false activations, flicker"),
     "scale": Part("rt_seg.benchmarks.scale:measure", False, "cost by picture size, number of streams, clip length"),
 }
 """In the order in which they run."""
