@@ -217,7 +217,7 @@ def _measure_clip(steady: Steady, threshold: int, min_frames: tuple[int, int], t
 def _detection(in_view: npt.NDArray[np.bool_], hit: npt.NDArray[np.bool_], seconds: tuple[float, ...]) -> float | None:
     """Seconds from coming into view to being found while in view; None when it never was."""
     found = np.flatnonzero(in_view & hit)
-    return seconds[found[0]] - seconds[int(np.argmax(in_view))] if found.size else None
+    return seconds[int(found[0])] - seconds[int(np.argmax(in_view))] if found.size else None
 
 
 def _draw(

@@ -173,19 +173,15 @@ class GlobalMotion:
 
     def _follow(self, earlier: UInt8Array, later: UInt8Array) -> Matrix | None:
         """The common motion in pixels of the greys, for cv2, or None."""
-        # cv2 takes None for "no first guess", which its stubs do not say
-        moved, found, _ = cv2.calcOpticalFlowPyrLK(
-            earlier,
-            later,
-            self._points,
-            None,
-            winSize=(_WINDOW, _WINDOW),
-            maxLevel=_LEVELS,  # type: ignore[call-overload]
+        # Any: cv2 takes None for "no first guess" and gives None for "no matrix", which its stubs do not say
+        library: Any = cv2
+        moved, found, _ = library.calcOpticalFlowPyrLK(
+            earlier, later, self._points, None, winSize=(_WINDOW, _WINDOW), maxLevel=_LEVELS
         )
-        follows = found.ravel() > 0
+        follows = np.asarray(found, np.uint8).ravel() > 0
         if np.count_nonzero(follows) < _FEWEST:
             return None
-        matrix, inliers = cv2.estimateAffine2D(
+        matrix, inliers = library.estimateAffine2D(
             self._points[follows], moved[follows], method=cv2.RANSAC, ransacReprojThreshold=_INLIER_PX, maxIters=200
         )
         if matrix is None or np.count_nonzero(inliers) < _FEWEST or not _plausible(matrix):

@@ -67,6 +67,7 @@ def test_the_mean_moves_with_the_picture() -> None:
     results: dict[bool, float] = {}
     for moving in (True, False):
         stabiliser = Stabiliser(Filter(0.3, moving=moving))
+        held = spot(x=150)
         for i in range(10):
             x = 6 * i
             held = stabiliser(spot(x=150 - x), np.asarray(big[60:316, x : x + 256], np.uint8), GEOMETRY, i / 25)
