@@ -104,6 +104,7 @@ def stream(tiny_model_path: Path, tmp_path: Path) -> Callable[..., Streamed]:
     def run(source: Path) -> Streamed:
         output, results, masks = tmp_path / "out.mp4", tmp_path / "out.jsonl", tmp_path / "masks"
         arguments = ["stream", source, "--engine", tiny_model_path, "--roi", "full", "--json"]
+        arguments += ["--stabilise", "off", "--min-frames", "1/1"]  # each picture's mask is its own
         arguments += ["-o", output, "--results", results, "--masks", masks]
         ended = CliRunner().invoke(app, list(map(str, arguments)))
         assert ended.exit_code == 0, ended.stderr

@@ -56,8 +56,7 @@ def test_packaged_model_is_fp16_between_its_uint8_ends() -> None:
     model = to_fp16(source.model)
     floats = {name for name, kind in tensor_types(model).items() if kind == TensorProto.FLOAT}
     scales = {item.input[2] for item in model.graph.node if item.op_type == "Resize"}
-    assert floats == scales
-    assert len(scales) == 5
+    assert floats == scales != set()
     assert [model.graph.node[0].op_type, model.graph.node[-1].op_type] == ["Cast", "Cast"]
     assert list(model.graph.node[-1].output) == [OUTPUT_NAME]
 

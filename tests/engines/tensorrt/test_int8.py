@@ -88,11 +88,12 @@ def test_network_that_int8_spoils_is_refused() -> None:
 
 
 def test_packaged_neighbour_gives_every_range() -> None:
-    """The packaged int8 file holds a range for each of the model's 69 convolutions, the ReLU6 ones up to 6."""
+    """The packaged int8 file holds a range for each of the model's convolutions, the ReLU6 ones up to 6."""
     source = read_source(PACKAGED_MODEL)
     ranges = neighbour_ranges(source)
     assert ranges is not None
-    assert len(quantisable(source.model, ranges)) == 69
+    convolutions = [item.name for item in source.model.graph.node if item.op_type == "Conv"]
+    assert sorted(quantisable(source.model, ranges)) == sorted(convolutions)
     assert ranges["rescale"] == pytest.approx(1, abs=0.02)
     assert 3 < ranges["stem_relu"] <= 6.1
     assert CORE_OUTPUT in {name for item in to_int8(source.model, ranges).graph.node for name in item.output}

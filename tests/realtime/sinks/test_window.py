@@ -55,7 +55,7 @@ import cv2
 import numpy as np
 from rt_seg.realtime.sinks.window import Window
 
-with Window("rt-seg test", Fraction(sys.argv[1])) as window:
+with Window("rt-seg test", pixel_aspect=Fraction(sys.argv[1])) as window:
     assert window.show(np.zeros((270, 360, 3), np.uint8))
     cv2.waitKey(50)
     print(*cv2.getWindowImageRect("rt-seg test")[2:])
