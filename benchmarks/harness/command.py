@@ -16,7 +16,7 @@ _HOW = "How long"
 _OUTPUT = "Output"
 
 _DEFAULT = [name for name, part in PARTS.items() if part.default]
-_SECONDS, _QUICK_SECONDS = 35.0, 5.0
+_SECONDS, _QUICK_SECONDS = 27.0, 5.0
 _REPEATS, _QUICK_REPEATS = 5, 3
 
 

@@ -39,7 +39,7 @@ class Settings:
     source: Path | None = None
     data: tuple[Path, ...] = ()
     keras: Path | None = None
-    seconds: float = 35.0
+    seconds: float = 27.0
     repeats: int = 5
     quick: bool = False
 
