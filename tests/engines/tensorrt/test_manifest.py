@@ -121,24 +121,37 @@ def test_impossible_values_are_refused(changes: dict[str, Any]) -> None:
         manifest(**changes)
 
 
-def test_files_are_written_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interruption between two files leaves neither, and no temporary file."""
-    first, second = tmp_path / "new" / "a", tmp_path / "new" / "b"
-    write_together({first: b"one", second: b"two"})
-    assert (first.read_bytes(), second.read_bytes()) == (b"one", b"two")
-    replaced: list[Path] = []
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+@pytest.mark.parametrize("earlier", [{}, {"a": b"one", "b": b"two"}, {"b": b"two"}], ids=["new", "both", "second"])
+def test_files_are_written_together_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: dict[str, bytes], links: bool
+) -> None:
+    """An interruption between two files leaves what was there before, and no temporary file."""
+    folder = tmp_path / "new"
+    write_together({folder / name: data for name, data in earlier.items()} or {folder / "c": b"three"})
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     original = Path.replace
 
-    def replace_once(self: Path, target: Path) -> Path:
-        replaced.append(target)
-        if len(replaced) == 2:
+    def replace(self: Path, target: Path) -> Path:
+        if target == folder / "b" and self.read_bytes() == b"four":
             raise KeyboardInterrupt
         return original(self, target)
 
-    monkeypatch.setattr(Path, "replace", replace_once)
+    def refuse(_self: Path, target: Path) -> None:
+        if not target.exists():
+            raise FileNotFoundError
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "replace", replace)
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
     with pytest.raises(KeyboardInterrupt):
-        write_together({first: b"three", second: b"four"})
-    assert list(first.parent.iterdir()) == []
+        write_together({folder / "a": b"three", folder / "b": b"four"})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    monkeypatch.undo()
+    write_together({folder / "a": b"three", folder / "b": b"four"})
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert after == {**before, "a": b"three", "b": b"four"}
 
 
 def test_unwritable_places_are_refused_before_the_work(tmp_path: Path) -> None:
