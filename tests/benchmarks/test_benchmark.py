@@ -282,12 +282,13 @@ def test_without_matplotlib_one_line_says_how_to_get_it(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("parts")
-def test_report_is_one_page_with_everything_inside(tmp_path: Path) -> None:
+def test_report_is_one_page_with_everything_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page loads nothing, escapes what it shows and draws what there is; Markdown and JSON lie beside it."""
     folder, old = tmp_path / "report", tmp_path / "old.json"
     folder.mkdir()
     (folder / f"{min(NAMES)}.png").write_bytes(b"of an earlier run")
     assert benchmark("--json", old).exit_code == 0
+    monkeypatch.setattr("sys.argv", ["rt-seg", "benchmark", "--report", "report"])
     result = benchmark("--report", folder, "--compare", old)
     assert result.exit_code == 0, result.output
     assert {file.name for file in folder.iterdir()} == {
@@ -308,7 +309,7 @@ def test_report_is_one_page_with_everything_inside(tmp_path: Path) -> None:
     assert "$" not in page
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert f"| an engine, one <thread> | 100.2 (100.0{TO}100.4) | 10.00 | 10.00 | - | 10.00 | 0.8500 | - |" in text
-    assert text.startswith("`rt-seg ")
+    assert text.startswith("`rt-seg benchmark --report report`, ")
     assert [part.result.name for part in read_json(folder / "benchmark.json").parts] == ["first"]
 
 
