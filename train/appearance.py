@@ -49,8 +49,8 @@ def blur_by_motion(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
 
 
 def blur_by_defocus(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
-    """Gaussian blur of 0.5 to 3 pixels."""
-    return _uint8(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 3.0)))
+    """Gaussian blur of 0.5 to 4 pixels."""
+    return _uint8(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 4.0)))
 
 
 def lower_resolution(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
@@ -206,7 +206,7 @@ _DEGRADATIONS: tuple[tuple[float, Callable[[UInt8Array, np.random.Generator], UI
     (0.20, turn_hue),
     (0.25, add_highlights),
     (0.18, blur_by_motion),
-    (0.15, blur_by_defocus),
+    (0.22, blur_by_defocus),
     (0.12, lower_resolution),
     (0.10, interlace),
     (0.20, add_noise),

@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 UInt8Array = npt.NDArray[np.uint8]
 
+_BLACK = 30
+"""Level up to which a pixel of all three channels counts as beyond the field of view."""
+
 
 @dataclass(frozen=True, slots=True)
 class Warp:
@@ -83,6 +86,54 @@ def random_warp(rng: np.random.Generator, size: int) -> Warp:
     flips = np.diag(rng.choice([-1.0, 1.0], 2))
     shift = rng.uniform(-0.18, 0.18, 2) * size * max(scale, 1.0)
     return _about_centre(rotation @ stretch @ flips, size, shift, reflect=bool(rng.random() < 0.25))
+
+
+def close_up_warp(rng: np.random.Generator, image: UInt8Array, mask: UInt8Array) -> Warp | None:
+    """Fill the picture with a part of it, turned and mirrored: what the camera sees when it comes near.
+
+    Half of the close-ups of a picture with a polyp are of it, from a third of the view to nearly all of it; the others
+    are of tissue without one. Both are magnified and softened alike, so that neither nearness nor blur tells a polyp.
+
+    Args:
+        rng: Source of chance.
+        image: uint8 ``[size, size, 3]``.
+        mask: uint8 ``[size, size]``, 0 and 255.
+
+    Returns:
+        The warp, or None where no fitting part was found.
+    """
+    if mask.any() and rng.random() < 0.5:
+        left, top, width, height = cv2.boundingRect(mask)
+        box, size = max(width, height), mask.shape[0]
+        side = float(np.clip(box / rng.uniform(0.35, 0.9), 0.25 * size, 0.8 * size))
+        if side < box:
+            return None
+        middle = np.array([left + width / 2, top + height / 2])
+        return _part_to_whole(rng, middle + rng.uniform(-0.4, 0.4, 2) * (side - box), side, size)
+    return _polyp_free_close_up(rng, image, mask)
+
+
+def _polyp_free_close_up(rng: np.random.Generator, image: UInt8Array, mask: UInt8Array) -> Warp | None:
+    """A close-up of 0.3 to 0.75 of the picture's side that shows tissue and no polyp."""
+    size = mask.shape[0]
+    for _attempt in range(12):
+        side = rng.uniform(0.3, 0.75) * size
+        centre = rng.uniform(side / 2, size - side / 2, 2)
+        reach = side * math.sqrt(0.5)  # however it is turned, its corners lie within
+        left, top = np.maximum(centre - reach, 0).astype(int)
+        right, bottom = np.ceil(centre + reach).astype(int)
+        part = np.s_[top:bottom, left:right]
+        lit = image[part][::8, ::8].max(axis=2) > _BLACK
+        if lit.mean() > 0.7 and not mask[part].any():
+            return _part_to_whole(rng, centre, side, size)
+    return None
+
+
+def _part_to_whole(rng: np.random.Generator, centre: npt.NDArray[np.float64], side: float, size: int) -> Warp:
+    angle = rng.uniform(0, 2 * np.pi)
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = rotation @ np.diag(rng.choice([-1.0, 1.0], 2)) * (size / side)
+    return Warp(np.column_stack([linear, np.full(2, (size - 1) / 2) - linear @ centre]), reflect=True)
 
 
 def _about_centre(linear: npt.NDArray[np.float64], size: int, shift: npt.NDArray[np.float64], *, reflect: bool) -> Warp:

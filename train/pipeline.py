@@ -11,10 +11,13 @@ from rt_seg.engines.resize import resize_image, resize_mask
 from .appearance import change_appearance, change_colour
 from .data import Pair, read_pair
 from .frameworks import tf
-from .geometry import flip_warp, identity_warp, random_warp
+from .geometry import close_up_warp, flip_warp, identity_warp, random_warp
 
 UInt8Array = npt.NDArray[np.uint8]
 Augmentation = Literal["none", "light", "strong"]
+
+_CLOSE_UPS = 0.3
+"""Share of the samples that strong augmentation makes close-ups of."""
 
 
 class TrainingImages:
@@ -62,7 +65,9 @@ class TrainingImages:
         """
         image, mask = self._images[number], self._masks[number]
         if augmentation == "strong":
-            return change_appearance(*random_warp(rng, self._double).apply(image, mask), rng)
+            near = close_up_warp(rng, image, mask) if rng.random() < _CLOSE_UPS else None
+            warp = near or random_warp(rng, self._double)
+            return change_appearance(*warp.apply(image, mask), rng)
         if augmentation == "light":
             image, mask = flip_warp(rng, self._double).apply(image, mask)
             return change_colour(image, rng, 0.4), mask

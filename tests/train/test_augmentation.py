@@ -10,7 +10,7 @@ import pytest
 from rt_seg.engines import resize_image
 from rt_seg.train import appearance
 from rt_seg.train.data import find_pairs, read_pair
-from rt_seg.train.geometry import identity_warp, random_warp
+from rt_seg.train.geometry import Warp, close_up_warp, identity_warp, random_warp
 from rt_seg.train.pipeline import TrainingImages, training_batches
 
 Hide = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -31,6 +31,33 @@ def test_mask_follows_every_warp(seed: int) -> None:
     assert image.shape == (64, 64, 3)
     assert set(np.unique(warped)) <= {0, 255}
     assert np.array_equal(image[..., 0] > 127, warped > 0)
+
+
+def close_ups(mask: np.ndarray, light: int = 120) -> list[Warp]:
+    """The close-ups that forty seeds find of an evenly lit picture."""
+    image = np.full((*mask.shape, 3), light, np.uint8)
+    found = (close_up_warp(np.random.default_rng(seed), image, mask) for seed in range(40))
+    return [warp for warp in found if warp is not None]
+
+
+def test_close_ups_are_of_the_polyp_or_of_none() -> None:
+    """A close-up magnifies, and shows a good part of the polyp, or nothing at all of it; both are common."""
+    mask = np.roll(disc(), (-24, -30), axis=(0, 1))
+    shares: list[float] = []
+    for warp in close_ups(mask):
+        assert abs(np.linalg.det(warp.matrix[:, :2])) > 1
+        image, warped = warp.apply(cv2.merge([mask] * 3).astype(np.uint8), mask)
+        assert np.array_equal(image[..., 0] > 127, warped > 0)
+        shares.append(float(warped.mean() / 255))
+    assert all(share == 0 or 0.05 < share < 0.95 for share in shares)
+    assert sum(share == 0 for share in shares) > 8
+    assert sum(share > 0 for share in shares) > 8
+
+
+def test_no_close_up_of_what_shows_no_tissue() -> None:
+    """Black borders are not magnified, and a polyp that fills the picture leaves no part without one."""
+    assert not close_ups(np.zeros((128, 128), np.uint8), light=4)
+    assert not close_ups(np.full((128, 128), 255, np.uint8))
 
 
 def test_identity_is_what_deployment_does() -> None:

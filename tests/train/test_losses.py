@@ -66,6 +66,17 @@ def test_structure_loss_is_that_of_a_plain_reference() -> None:
     assert float(np.asarray(loss_function("structure")(truth, answer))[0]) == pytest.approx(expected, rel=1e-4)
 
 
+def test_structure_loss_counts_false_area_of_a_picture_without_polyp() -> None:
+    """Half of what the IoU term can cost is reached by a hundredth of the picture, and more area still costs more."""
+    truth = np.zeros((3, 100, 100, 1), np.float32)
+    answer = np.full_like(truth, 1e-6)
+    answer[1, :10, :10] = answer[2, :20, :20] = 1 - 1e-6
+    loss = np.asarray(loss_function("structure")(truth, answer))
+    entropy = np.asarray(loss_function("bce")(truth, answer))
+    assert (loss - entropy)[1] == pytest.approx(0.5, abs=0.01)
+    assert (loss - entropy)[2] == pytest.approx(0.8, abs=0.01)
+
+
 def test_unknown_loss_is_refused() -> None:
     """A misspelt name lists the right ones."""
     with pytest.raises(ModelError, match=r"bce\+dice"):
