@@ -2,14 +2,16 @@
 
 ```
 aligned       capture ──frames──▶ crew (prepare, infer) ──promises──▶ show (refine, render) ──▶ outlets
-passthrough   capture ──frames──▶ crew ──promises──▶ follow (refine) ──▶ the newest segmentation
-                 └─────────────────frames──────────────▶ show (render, with the newest) ──▶ outlets
+passthrough   capture ──frames──▶ show (render, with the newest segmentation) ──▶ outlets
+                                     └──frames, once shown──▶ crew ──promises──▶ follow (refine) ──▶ the newest
 ```
 
-With *aligned* each frame waits for its own segmentation. With *passthrough* (live sources only) a frame goes to be
-shown at once, and what is drawn is the newest segmentation there is by then; nothing on that way waits for the engine.
-Both are the same threads, joined differently: `_show` is called with a frame and a segmentation, by the thread that
-follows the promises, or by one that follows the frames.
+With *aligned* each frame waits for its own segmentation. With *passthrough* (live sources only) a frame is shown at
+once, and what is drawn is the newest segmentation there is by then; nothing on that way waits for the engine. The crew
+gets the frame when it was handed over, and not when it was captured: on a machine with few cores, preparing and
+inferring would else take one from the picture in the few milliseconds that it needs. Both are the same threads, joined
+differently: `_show` is called with a frame and a segmentation, by the thread that follows the promises, or by one that
+follows the frames.
 
 What failure does is a matter of the channels' policy. EVERY (a file): the first error stops everything. LATEST (a live
 source): the source, the engine and the sinks are each kept up by their own part (`Capture`, `Crew`, `Outlet`), which
@@ -252,7 +254,8 @@ class Pipeline:
     def _pass_on(self, frame: Frame, span: Span) -> None:
         if self._passthrough:
             self._display.put(Showing(frame, None, spans={"capture": span}))
-        self._frames.put((frame, span))
+        else:
+            self._frames.put((frame, span))
 
     def take_stand_in(self, frame: Frame) -> None:
         """A black picture in place of one that is missing: it is shown, and nothing is inferred on it."""
@@ -271,7 +274,8 @@ class Pipeline:
     def on_end(self, error: BaseException | None) -> None:
         """Nothing more comes."""
         self._display.close(error)
-        self._frames.close(error)
+        if not self._passthrough:
+            self._frames.close(error)
 
     # --- the stages
 
@@ -322,12 +326,14 @@ class Pipeline:
             for showing in self._display:
                 newest = self._newest if showing.signal else None
                 self._show(Showing(showing.frame, newest, showing.signal, showing.spans))
+                if showing.signal:
+                    self._frames.put((showing.frame, showing.spans["capture"]))
         except ChannelClosed:
             pass
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
             error = exc
         self._display.cancel()
-        self._frames.cancel()
+        self._frames.close(error)
         self._end_show(error)
 
     def _show(self, showing: Showing) -> None:
