@@ -1,6 +1,5 @@
 """Live streams from end to end: real files, real senders on the loopback, real signals, a disk that is full."""
 
-import contextlib
 import json
 import os
 import pty
@@ -9,9 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import cycle, pairwise
 from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, socket
@@ -52,32 +51,6 @@ def frames_of(path: Path) -> list[float]:
     """Presentation time of each frame of a recording in seconds."""
     with av.open(str(path)) as container:
         return [float(frame.time) for frame in container.decode(video=0)]
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Respond], str]]:
-    """Starts an HTTP server that answers each request by a function: ``serve(respond) -> "127.0.0.1:port"``."""
-    servers: list[ThreadingHTTPServer] = []
-
-    def start(respond: Respond) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                with contextlib.suppress(ConnectionError):
-                    respond(self)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # http.server's names
-                """Quiet."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        return f"127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def send_endless(handler: BaseHTTPRequestHandler, data: bytes) -> None:

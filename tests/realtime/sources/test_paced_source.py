@@ -73,7 +73,9 @@ def test_decoding_begins_when_the_frame_before_has_been_drawn(interval: float, c
     clock = Clock()
     file = File(clock, [i * interval for i in range(5)], [cost] * 5)
     stamps = [frame.captured_ns / 1e9 for frame in PacedSource(file, clock.sleep, clock.now)]
-    assert [begun - stamp for begun, stamp in zip(file.begun[2:], stamps[1:], strict=False)] == pytest.approx([rest] * 3)
+    assert [begun - stamp for begun, stamp in zip(file.begun[2:], stamps[1:], strict=False)] == pytest.approx(
+        [rest] * 3
+    )
     assert [stamp - stamps[0] for stamp in stamps] == pytest.approx([i * interval for i in range(5)])
 
 
