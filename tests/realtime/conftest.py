@@ -1,9 +1,12 @@
 """Clips made in code, each picture with its number as a block code: "each once, in order" can be read off them.
 
-And a server on the loopback that sends them.
+And a server on the loopback that sends them, and a display for windows.
 """
 
 import contextlib
+import os
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -168,3 +171,25 @@ def serve() -> Iterator[Callable[[Respond], str]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture(scope="session")
+def display() -> Iterator[str]:
+    """A virtual X display."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb is not installed (apt-get install xvfb)")
+    reading, writing = os.pipe()
+    # the server picks a free number and says which, once it answers; without -noreset it starts anew, and for a moment
+    # refuses, whenever its last client leaves
+    arguments = ["Xvfb", "-displayfd", str(writing), "-noreset", "-screen", "0", "640x480x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(arguments, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as answer:
+            number = answer.readline().strip()
+        if not number:
+            pytest.skip("Xvfb does not start here")
+        yield f":{number}"
+    finally:
+        server.terminate()
+        server.wait()
