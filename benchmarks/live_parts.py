@@ -77,17 +77,15 @@ def differs_outside_marker(rendered: Rendered) -> bool:
     return bool(changed[marker == 0].any())
 
 
-class SlowedEngine:
-    """An engine that infers each batch several times over: as slow as a machine that is so many times slower.
+class WrappedEngine:
+    """An engine that hands everything on to another one: a base for those that change one thing.
 
     Args:
         engine: What infers; closed with this.
-        times: How often.
     """
 
-    def __init__(self, engine: Engine, times: int) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._times = times
 
     @property
     def spec(self) -> ModelSpec:
@@ -101,8 +99,6 @@ class SlowedEngine:
 
     def infer(self, frames: UInt8Array) -> UInt8Array:
         """See `Engine.infer`."""
-        for _ in range(self._times - 1):
-            self._engine.infer(frames)
         return self._engine.infer(frames)
 
     def close(self) -> None:
@@ -116,6 +112,25 @@ class SlowedEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class SlowedEngine(WrappedEngine):
+    """An engine that infers each batch several times over: as slow as a machine that is so many times slower.
+
+    Args:
+        engine: What infers; closed with this.
+        times: How often.
+    """
+
+    def __init__(self, engine: Engine, times: int) -> None:
+        super().__init__(engine)
+        self._times = times
+
+    def infer(self, frames: UInt8Array) -> UInt8Array:
+        """See `Engine.infer`."""
+        for _ in range(self._times - 1):
+            super().infer(frames)
+        return super().infer(frames)
 
 
 class Quiet:

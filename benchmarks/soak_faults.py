@@ -4,20 +4,18 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 
-from rt_seg.engines.engine import Engine, EngineInfo, UInt8Array
-from rt_seg.engines.spec import ModelSpec
+from rt_seg.engines.engine import Engine, UInt8Array
 from rt_seg.errors import EngineError, OutputError, SourceError, SourceInterrupted
 from rt_seg.realtime.frame import Frame, Rendered
 from rt_seg.realtime.sources.open import open_source
 from rt_seg.realtime.sources.source import SourceInfo
 
 from .clips import FPS
+from .live_parts import WrappedEngine
 
 _SIZES = ((1280, 720), (1920, 1080), (720, 576))
 _PICTURES = 50
@@ -104,24 +102,14 @@ class FaultyCamera:
         """See `Source.close`."""
 
 
-class FaultyEngine:
+class FaultyEngine(WrappedEngine):
     """An engine that raises, hangs or answers in a wrong shape now and then; see `FaultyCamera` for the arguments."""
 
     def __init__(self, engine: Engine, random_numbers: random.Random, every: float, released: threading.Event) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._random = random_numbers
         self._chance = Chance(random_numbers, every)
         self._released = released
-
-    @property
-    def spec(self) -> ModelSpec:
-        """See `Engine.spec`."""
-        return self._engine.spec
-
-    @property
-    def info(self) -> EngineInfo:
-        """See `Engine.info`."""
-        return self._engine.info
 
     def infer(self, frames: UInt8Array) -> UInt8Array:
         """See `Engine.infer`."""
@@ -133,19 +121,7 @@ class FaultyEngine:
                 self._released.wait(_HANG_SECONDS)
             else:
                 return np.zeros((1, 3, 3), np.uint8)
-        return self._engine.infer(frames)
-
-    def close(self) -> None:
-        """See `Engine.close`."""
-        self._engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        return super().infer(frames)
 
 
 class FaultySink:

@@ -91,7 +91,9 @@ def make_refine(shared: Shared, journal: Journal, info: SourceInfo) -> Refine:
     settings = shared.settings
     tracker = SightingTracker(settings.chosen_min_frames(info.kind))
     witness = Witness(journal, shared.scribe, shared.statistics, settings.snapshots)
-    return Refine(Stabiliser(settings.chosen_stabilise(info.kind)), tracker, witness.on_tracking, witness.on_ended)
+    stabiliser = Stabiliser(settings.chosen_stabilise(info.kind))
+    outlined = settings.chosen_display() == "passthrough"
+    return Refine(stabiliser, tracker, witness.on_tracking, witness.on_ended, outlined=outlined)
 
 
 def make_render(shared: Shared) -> Render:

@@ -209,9 +209,9 @@ class Capture:
         if upkeep.selection.ends_before(frame.pts_seconds) or not upkeep.selection.allows(self._frames):
             raise _NoMoreWanted
         self._picture_came(frame)
-        self._statistics.add_stage("capture", span.end_ns - span.start_ns)
         self._frames += 1
         self._receiver.take_frame(frame, span)
+        self._statistics.add_stage("capture", span.end_ns - span.start_ns)
         if not upkeep.selection.allows(self._frames):
             raise _NoMoreWanted
 

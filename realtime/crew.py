@@ -146,7 +146,8 @@ class Crew:
         """Wait until the workers have left, at most so many seconds for all."""
         until = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(max(until - time.monotonic(), 0.0))
+            if thread.ident is not None:  # one that takes the place of a hung one may not run yet
+                thread.join(max(until - time.monotonic(), 0.0))
 
     @property
     def stuck(self) -> bool:

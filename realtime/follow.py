@@ -4,10 +4,15 @@ import math
 import time
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
+
 from rt_seg.engines.geometry import Box
 
 from .frame import Frame, Polyp, Segmentation
 from .motion import GlobalMotion, Motion, small_grey
+
+Outline = npt.NDArray[np.float32]
 
 _DRAWING_SECONDS = 0.004  # from the decision to the hand-over: a mask must not grow too old on the way
 _SAME_SCENE = 0.3  # likeness of two pictures below which the picture was cut
@@ -51,7 +56,19 @@ class Follow:
 
 def _moved(segmentation: Segmentation, motion: Motion) -> Segmentation:
     polyps = tuple(moved for polyp in segmentation.polyps if (moved := _moved_polyp(polyp, segmentation, motion)))
-    return replace(segmentation, probability=motion.warp(segmentation.probability), polyps=polyps)
+    outlines, region = segmentation.outlines, segmentation.geometry.region
+    if outlines is not None:
+        moved_outlines = (_moved_outline(outline, region, motion) for outline in outlines)
+        outlines = tuple(outline for outline in moved_outlines if outline is not None)
+    return replace(segmentation, probability=motion.warp(segmentation.probability), polyps=polyps, outlines=outlines)
+
+
+def _moved_outline(outline: Outline, region: Box, motion: Motion) -> Outline | None:
+    """The outline with its points moved, closed along the field's edge; None once it has left the field."""
+    points = motion.move_points(outline, region)
+    np.maximum(points, (region.x, region.y), out=points)
+    np.minimum(points, (region.right, region.bottom), out=points)
+    return points if np.ptp(points, axis=0).min() >= 1 else None
 
 
 def _moved_polyp(polyp: Polyp, segmentation: Segmentation, motion: Motion) -> Polyp | None:

@@ -104,6 +104,8 @@ class Segmentation:
         spans: When each stage so far worked on it, by stage name.
         grey: The small grey picture that motion is estimated from (`rt_seg.realtime.motion.small_grey` of the region),
             once it was made.
+        outlines: What `rt_seg.realtime.regions.contours` found, if it was asked before the mask is drawn; it moves
+            with the mask.
     """
 
     frame: Frame
@@ -113,6 +115,7 @@ class Segmentation:
     polyps: tuple[Polyp, ...]
     spans: dict[str, Span]
     grey: UInt8Array | None = field(default=None, repr=False)
+    outlines: tuple[npt.NDArray[np.float32], ...] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ Matrix = npt.NDArray[np.float64]
 GREY_SIDE = 128
 """Width and height of the small grey pictures, in pixels."""
 
-_GRID = 8  # points along each side
-_WINDOW = 13  # pixels that a point is recognised by
+_GRID = 10  # points along each side
+_WINDOW = 9  # pixels that a point is recognised by; 8 by 8 points of 13 pixels cost more and fit no better
 _LEVELS = 2  # of the pyramid above the picture itself: motion up to a quarter of the picture
+_STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)  # at most, of a point on each level
 _INLIER_PX = 1.0  # distance from the common motion up to which a point follows it
 _FEWEST = 12  # points that must follow it
 _DIFFERENCE_CAP = 40  # levels: reflections jump by more, and must not decide
@@ -122,15 +123,28 @@ class Motion:
 
     def move_edges(self, edges: tuple[float, float, float, float], region: Box) -> tuple[float, float, float, float]:
         """As `move_box`, from left, top, right and bottom."""
-        if self.confidence == 0.0:
-            return edges
         left, top, right, bottom = edges
-        corners = np.array([[left, right, left, right], [top, top, bottom, bottom], [1.0] * 4])
-        corners[0] = (corners[0] - region.x) / region.width
-        corners[1] = (corners[1] - region.y) / region.height
-        x, y = self.matrix @ corners
-        x, y = region.x + x * region.width, region.y + y * region.height
-        return float(x.min()), float(y.min()), float(x.max()), float(y.max())
+        corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]], np.float32)
+        moved = self.move_points(corners, region)
+        (x, y), (far_x, far_y) = moved.min(axis=0).tolist(), moved.max(axis=0).tolist()
+        return x, y, far_x, far_y
+
+    def move_points(self, points: FloatArray, region: Box) -> FloatArray:
+        """Where points of the frame have moved to.
+
+        Args:
+            points: float32 ``[n, 2]``: x and y in frame pixels.
+            region: Part of the frame that the greys show.
+
+        Returns:
+            float32 ``[n, 2]``; the points themselves where nothing moves.
+        """
+        if self.confidence == 0.0:
+            return points
+        size, corner = np.array([region.width, region.height]), np.array([region.x, region.y])
+        linear = self.matrix[:, :2] * size[:, None] / size[None, :]
+        offset = corner + self.matrix[:, 2] * size - linear @ corner
+        return np.asarray(points @ linear.T.astype(np.float32) + offset.astype(np.float32), np.float32)
 
 
 class GlobalMotion:
@@ -176,7 +190,7 @@ class GlobalMotion:
         # Any: cv2 takes None for "no first guess" and gives None for "no matrix", which its stubs do not say
         library: Any = cv2
         moved, found, _ = library.calcOpticalFlowPyrLK(
-            earlier, later, self._points, None, winSize=(_WINDOW, _WINDOW), maxLevel=_LEVELS
+            earlier, later, self._points, None, winSize=(_WINDOW, _WINDOW), maxLevel=_LEVELS, criteria=_STEPS
         )
         follows = np.asarray(found, np.uint8).ravel() > 0
         if np.count_nonzero(follows) < _FEWEST:

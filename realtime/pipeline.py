@@ -2,14 +2,14 @@
 
 ```
 aligned       capture ──frames──▶ crew (prepare, infer) ──promises──▶ show (refine, render) ──▶ outlets
-passthrough   capture ──frames──▶ crew ──promises──▶ follow (refine) ──▶ the newest segmentation
-                 └─────────────────frames──────────────▶ show (render, with the newest) ──▶ outlets
+passthrough   capture ──frames──▶ show (render, with the newest segmentation) ──▶ outlets
+                                     └──frames, once shown──▶ crew ──promises──▶ follow (refine) ──▶ the newest
 ```
 
-With *aligned* each frame waits for its own segmentation. With *passthrough* (live sources only) a frame goes to be
-shown at once, and what is drawn is the newest segmentation there is by then; nothing on that way waits for the engine.
-Both are the same threads, joined differently: `_show` is called with a frame and a segmentation, by the thread that
-follows the promises, or by one that follows the frames.
+With *aligned* each frame waits for its own segmentation. With *passthrough* (live sources only) a frame is shown at
+once, and what is drawn is the newest segmentation there is by then. The crew gets such a frame when it was handed over,
+and not when it was captured: on a machine with few cores, preparing and inferring would else take one from the picture
+in the few milliseconds that it needs.
 
 What failure does is a matter of the channels' policy. EVERY (a file): the first error stops everything. LATEST (a live
 source): the source, the engine and the sinks are each kept up by their own part (`Capture`, `Crew`, `Outlet`), which
@@ -22,7 +22,6 @@ thread is abandoned, and what it kept waiting is finalised without it.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -30,11 +29,12 @@ from typing import Self
 from rt_seg.errors import EngineError, OutputError, SourceInterrupted
 
 from .capture import Capture
-from .channel import Channel, ChannelClosed, Policy
+from .channel import Channel, Policy
 from .crew import Crew, Promise
 from .frame import Frame, Prepared, Rendered, Segmentation, Showing, Span
 from .live import Live, Observation
 from .outlet import Outlet, Output
+from .show import Show
 from .sinks.sink import Sink
 from .sources.source import Source
 from .state import Status
@@ -98,17 +98,12 @@ class Pipeline:
         self.broken_off = False
         self._live = live
         self._passthrough = live is not None and live.display == "passthrough"
-        self._render = render
-        self._refine = refine
         self._admit = admit
         self._observation = observation or Observation()
-        self._measures = measures
-        self._newest: Segmentation | None = None
         self._lock = threading.Lock()
         self._stop_at: float | None = None
         self._abandoned_at: float | None = None
         self._frames: Channel[tuple[Frame, Span]] = Channel(2 if live is None else 1, policy)
-        self._display: Channel[Showing] = Channel(2, policy)
         self._promised: Channel[Promise] = Channel(parallel_calls + 1)
         self._capture = Capture(source, self, self.statistics, None if live is None else live.upkeep)
         self._crew = Crew(
@@ -121,17 +116,23 @@ class Pipeline:
             on_engine=self._on_engine,
             background=self._passthrough,
         )
-        self._outlets = [self._outlet(sink, policy, first=index == 0) for index, sink in enumerate(sinks)]
-        self._show_threads = [self._thread("show", self._run_display)] if self._passthrough else []
-        self._show_threads.append(self._thread("follow" if self._passthrough else "show", self._run_promises))
+        self._outlets = [self._outlet(sink, policy, counts=measures and index == 0) for index, sink in enumerate(sinks)]
+        self._show = Show(
+            self._frames,
+            self._promised,
+            render,
+            refine,
+            self._outlets,
+            self.statistics,
+            self._observation,
+            policy=policy,
+            passthrough=self._passthrough,
+            measures=measures,
+            on_broken=partial(self._record_error, breaks_off=True),
+        )
 
-    @staticmethod
-    def _thread(name: str, target: Callable[[], None]) -> threading.Thread:
-        return threading.Thread(target=target, name=f"rt-seg {name}", daemon=True)
-
-    def _outlet(self, sink: Sink | Output, policy: Policy, *, first: bool) -> Outlet:
+    def _outlet(self, sink: Sink | Output, policy: Policy, *, counts: bool) -> Outlet:
         output = sink if isinstance(sink, Output) else Output(sink.name, sink)
-        counts = first and self._measures
         return Outlet(
             output,
             policy,
@@ -145,7 +146,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Start every thread."""
-        for thread in (*self._show_threads, *(outlet.thread for outlet in self._outlets)):
+        for thread in self._threads:
             thread.start()
         self._crew.start()
         self._capture.start()
@@ -220,11 +221,11 @@ class Pipeline:
     def dropped(self) -> dict[str, int]:
         """Frames lost by cause.
 
-        ``infer``: not segmented, newer ones came (with passthrough they were shown all the same); ``show``: not shown,
-        newer ones came; ``redact``: withheld until the field of view was found; a sink's name: not written, because it
-        was slow; with ``stopped``: because it had failed.
+        ``infer``: not segmented, newer ones came (with passthrough they were shown all the same); ``show``: not shown
+        (and with passthrough not segmented), newer ones came; ``redact``: withheld until the field of view was found; a
+        sink's name: not written, because it was slow; with ``stopped``: because it had failed.
         """
-        lost = {"infer": self._frames.dropped, "show": self._display.dropped, "redact": self.withheld}
+        lost = {"infer": self._frames.dropped, "show": self._show.display.dropped, "redact": self.withheld}
         for outlet in self._outlets:
             lost[outlet.name] = outlet.channel.dropped
             lost[f"{outlet.name} stopped"] = outlet.missed
@@ -235,7 +236,11 @@ class Pipeline:
         """Mean share (0-1) of each channel that was full when something was put in, by the stage that takes from it."""
         means = {"infer": self._frames.fullness, "show": self._promised.fullness}
         if self._passthrough:
-            means = {"infer": self._frames.fullness, "follow": self._promised.fullness, "show": self._display.fullness}
+            means = {
+                "infer": self._frames.fullness,
+                "follow": self._promised.fullness,
+                "show": self._show.display.fullness,
+            }
         return means | {outlet.name: outlet.channel.fullness for outlet in self._outlets}
 
     # --- what the capture brings; see `capture.Receiver`
@@ -251,13 +256,14 @@ class Pipeline:
 
     def _pass_on(self, frame: Frame, span: Span) -> None:
         if self._passthrough:
-            self._display.put(Showing(frame, None, spans={"capture": span}))
-        self._frames.put((frame, span))
+            self._show.display.put(Showing(frame, None, spans={"capture": span}))
+        else:
+            self._frames.put((frame, span))
 
     def take_stand_in(self, frame: Frame) -> None:
         """A black picture in place of one that is missing: it is shown, and nothing is inferred on it."""
         if self._passthrough:
-            self._display.put(Showing(frame, None, signal=False))
+            self._show.display.put(Showing(frame, None, signal=False))
         else:
             self._promised.put(Promise(frame, None))
 
@@ -265,85 +271,14 @@ class Pipeline:
         """The signal was lost, or is back."""
         self.statistics.signal_losses += not present
         if not present:
-            self._newest = None
+            self._show.forget()
         self._observation.on_signal(present, reason, self._capture.seconds)
 
     def on_end(self, error: BaseException | None) -> None:
         """Nothing more comes."""
-        self._display.close(error)
-        self._frames.close(error)
-
-    # --- the stages
-
-    def _run_promises(self) -> None:
-        """Follow the promises: show each frame (aligned), or keep the newest segmentation (passthrough)."""
-        error: BaseException | None = None
-        try:
-            for promise in self._promised:
-                segmentation = self._outcome(promise)
-                if self._passthrough:
-                    self._newest = segmentation or self._newest
-                else:
-                    spans = promise.spans if segmentation is None else segmentation.spans
-                    self._show(Showing(promise.frame, segmentation, promise.answer is not None, spans))
-        except ChannelClosed:
-            pass
-        except CancelledError:
-            if self._live is None:
-                error = EngineError("the engine did not answer in time when asked to stop; its last frames are missing")
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
-            error = exc
-        self._promised.cancel()
-        self._observation.on_finished()
+        self._show.display.close(error)
         if not self._passthrough:
-            self._end_show(error)
-        elif error is not None and not isinstance(error, SourceInterrupted):
-            self._record_error(error, breaks_off=True)
-            self._display.cancel()
-
-    def _outcome(self, promise: Promise) -> Segmentation | None:
-        """The refined segmentation of a frame; None where there is none, and that is no reason to end."""
-        if promise.answer is None:
-            return None
-        try:
-            segmentation = promise.answer.result()
-        except CancelledError:
-            raise
-        except BaseException:
-            if self._live is None:
-                raise
-            return None
-        return self._refine(segmentation)
-
-    def _run_display(self) -> None:
-        """Follow the frames (passthrough): show each with the newest segmentation there is by now."""
-        error: BaseException | None = None
-        try:
-            for showing in self._display:
-                newest = self._newest if showing.signal else None
-                self._show(Showing(showing.frame, newest, showing.signal, showing.spans))
-        except ChannelClosed:
-            pass
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
-            error = exc
-        self._display.cancel()
-        self._frames.cancel()
-        self._end_show(error)
-
-    def _show(self, showing: Showing) -> None:
-        rendered = self._render(showing)
-        for outlet in self._outlets:
-            outlet.put(rendered)
-        if not self._outlets and self._measures:
-            self.statistics.count_handed_over(rendered)
-        self.statistics.count_shown(rendered)
-        self._observation.on_shown(rendered)
-
-    def _end_show(self, error: BaseException | None) -> None:
-        if error is not None:
-            self._record_error(error, breaks_off=True)
-        for outlet in self._outlets:
-            outlet.channel.close()
+            self._frames.close(error)
 
     # --- errors and the end
 
@@ -371,14 +306,17 @@ class Pipeline:
                 self.error = error
             self.broken_off = self.broken_off or breaks_off or self._live is None
 
+    @property
+    def _threads(self) -> tuple[threading.Thread, ...]:
+        """Those that must end before the pipeline has."""
+        return *self._show.threads, *(outlet.thread for outlet in self._outlets)
+
     def _alive(self) -> threading.Thread | None:
         """Any thread that must end, if one has not."""
-        threads = (*self._show_threads, *(outlet.thread for outlet in self._outlets))
-        return next((thread for thread in threads if thread.is_alive()), None)
+        return next((thread for thread in self._threads if thread.is_alive()), None)
 
     def _stuck_names(self) -> str:
-        threads = (*self._show_threads, *(outlet.thread for outlet in self._outlets))
-        return ", ".join(thread.name.removeprefix("rt-seg ") for thread in threads if thread.is_alive())
+        return ", ".join(thread.name.removeprefix("rt-seg ") for thread in self._threads if thread.is_alive())
 
     def _source_released(self, deadline: float | None) -> bool:
         """Give the thread at a live source the rest of the grace to release it."""

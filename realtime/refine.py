@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from .frame import Segmentation
 from .motion import small_grey
-from .regions import find_polyps
+from .regions import contours, find_polyps
 from .sightings import Sighting, SightingTracker, Tracking, withhold
 from .stabilise import Stabiliser
 
@@ -18,6 +18,7 @@ class Refine:
         tracker: Follows the polyps.
         on_tracking: Told what each frame changed, with the segmentation as it will be drawn.
         on_ended: Told of sightings that the stream's end, or a lost signal, ended.
+        outlined: Whether outlines are found here, for whoever draws the mask while a picture waits.
     """
 
     def __init__(
@@ -26,11 +27,14 @@ class Refine:
         tracker: SightingTracker,
         on_tracking: Callable[[Tracking, Segmentation], None] = lambda _tracking, _segmentation: None,
         on_ended: Callable[[tuple[Sighting, ...]], None] = lambda _ended: None,
+        *,
+        outlined: bool = False,
     ) -> None:
         self._stabiliser = stabiliser
         self._tracker = tracker
         self._on_tracking = on_tracking
         self._on_ended = on_ended
+        self._outlined = outlined
 
     def __call__(self, segmentation: Segmentation) -> Segmentation:
         """Refine the next frame's segmentation."""
@@ -45,6 +49,8 @@ class Refine:
         )
         refined = replace(segmentation, probability=probability, polyps=polyps, grey=grey)
         shown = withhold(refined, tracking)
+        if self._outlined:
+            shown = replace(shown, outlines=tuple(contours(shown)))
         self._on_tracking(tracking, shown)
         return shown
 

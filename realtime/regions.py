@@ -93,8 +93,11 @@ def contours(segmentation: Segmentation) -> list[FloatArray]:
         segmentation: What the engine saw. Specks that `find_polyps` leaves out are left out here too.
 
     Returns:
-        Closed outlines, float32 ``[points, 2]``: x and y in the frame, pixel centres at one half as in `Geometry`.
+        Closed outlines, float32 ``[points, 2]``: x and y in the frame, pixel centres at one half as in `Geometry`;
+        those that the segmentation carries already, if it does.
     """
+    if segmentation.outlines is not None:
+        return list(segmentation.outlines)
     if not segmentation.polyps:
         return []
     probability, threshold = segmentation.probability, segmentation.threshold

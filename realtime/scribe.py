@@ -3,8 +3,11 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
+
+from rt_seg.errors import OutputError
 
 from .backoff import Backoff
 from .channel import Channel, ChannelClosed, Policy
@@ -108,6 +111,9 @@ class Journal:
         try:
             return act()
         except Exception:
-            self._log = None
+            log, self._log = self._log, None
             self._retry_at = time.monotonic() + self._backoff.next_wait()
+            if log is not None:
+                with suppress(OutputError):  # the error that is raised counts more
+                    log.close()
             raise

@@ -89,10 +89,10 @@ class _Track:
     best_seconds: float = 0.0
     now: list[Polyp] = field(default_factory=list[Polyp])
 
-    def overlap(self, box: Box) -> float:
-        """Largest share of the smaller box that one of its boxes and this one have in common."""
+    def likeness(self, box: Box) -> float:
+        """How alike a box and the one of its own that it overlaps are (0-1); 0 where they overlap too little."""
         edges = (box.x, box.y, box.right, box.bottom)
-        return max((_overlap(edges, mine) for mine in self.boxes), default=0.0)
+        return max((_likeness(edges, mine) for mine in self.boxes if _overlap(edges, mine) >= _OVERLAP), default=0.0)
 
     def take(self, pts_seconds: float) -> None:
         """Go on by one frame with the regions in `now`; without any it was not seen."""
@@ -213,9 +213,10 @@ class SightingTracker:
 
     def _owner(self, polyp: Polyp, pts_seconds: float) -> _Track:
         """The track that a region belongs to; a new one where there is none."""
-        # of two that overlap equally the older one: a sighting keeps its id when two candidates meet
-        best = max(self._tracks, key=lambda track: track.overlap(polyp.box), default=None)
-        if best is not None and best.overlap(polyp.box) >= _OVERLAP:
+        # of several the most alike, not one that a large region swallows; of two that are equally so the older one: a
+        # sighting keeps its id when two candidates meet
+        best = max(self._tracks, key=lambda track: track.likeness(polyp.box), default=None)
+        if best is not None and best.likeness(polyp.box) > 0:
             return best
         track = _Track([], pts_seconds, pts_seconds, deque(maxlen=self._window))
         self._tracks.append(track)
@@ -243,8 +244,22 @@ def withhold(segmentation: Segmentation, tracking: Tracking) -> Segmentation:
 
 
 def _overlap(one: Edges, other: Edges) -> float:
+    """What two boxes have in common, as a share of the smaller."""
+    common = _common(one, other)
+    return common / min(_area(one), _area(other)) if common else 0.0
+
+
+def _likeness(one: Edges, other: Edges) -> float:
+    """What two boxes have in common, as a share of all that they cover."""
+    common = _common(one, other)
+    return common / (_area(one) + _area(other) - common) if common else 0.0
+
+
+def _common(one: Edges, other: Edges) -> float:
     across = min(one[2], other[2]) - max(one[0], other[0])
     down = min(one[3], other[3]) - max(one[1], other[1])
-    if across <= 0 or down <= 0:
-        return 0.0
-    return across * down / min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return across * down if across > 0 and down > 0 else 0.0
+
+
+def _area(box: Edges) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])

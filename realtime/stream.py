@@ -1,10 +1,9 @@
 """One stream from settings to summary: its parts are joined, run and released here."""
 
-import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -30,6 +29,7 @@ from .assembly import (
 from .channel import Policy
 from .crew import INFERENCE_NICENESS, EngineCare
 from .field_of_view import check_roi, parse_roi
+from .interpreter import quick_switches, short_collections
 from .live import Live
 from .outputs import Outputs, without_identity
 from .pipeline import Pipeline
@@ -50,7 +50,6 @@ __all__ = ["Observer", "StreamSettings", "run_stream"]
 _TICK_SECONDS = 0.1
 _SCREEN_TICK_SECONDS = 0.02
 _SCRIBE_SECONDS = 0.3  # for what still waits to be written at the end
-_SWITCH_SECONDS = 0.0005  # how long a thread may keep Python's lock while another one waits to show a picture
 _SNAPSHOTS = Path("rt-seg-snapshots")  # where the key puts them, unless --snapshots says where
 
 
@@ -116,7 +115,7 @@ def run_stream(
     # every stage has a thread of its own: OpenCV's pool would only fight it for the cores
     cv2.setNumThreads(1)
     settings.check()
-    with ending_signals() as received, _quick_switches(settings.plays_live), ExitStack() as opened:
+    with ending_signals() as received, quick_switches(settings.plays_live), ExitStack() as opened:
         running = _join(settings, observer, received, opened, load, open_again or make_opener(settings), sinks)
         opened.pop_all()  # from here on the pipeline closes the source, and the rest is released by `_run`
         return _run(running)
@@ -181,7 +180,7 @@ def _run(running: _Running) -> Summary:
     running.observer.begin(running.source, running.engine)
     watch = Stopwatch()
     try:
-        with pipeline:
+        with short_collections(running.source.live), pipeline:
             received.stop = pipeline.stop
             if received.number is not None:
                 pipeline.stop()
@@ -273,15 +272,3 @@ def _open_screen(shared: Shared, info: SourceInfo, observer: Observer) -> Screen
     if settings.show:
         observer.note(f"no window: {reason}")
     return None
-
-
-@contextmanager
-def _quick_switches(wanted: bool) -> Generator[None]:
-    """Have Python pass its lock on quickly: by default a thread that computes keeps it for 5 ms."""
-    before = sys.getswitchinterval()
-    if wanted:
-        sys.setswitchinterval(_SWITCH_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)

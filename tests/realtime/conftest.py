@@ -1,7 +1,16 @@
-"""Clips made in code, each picture with its number as a block code: "each once, in order" can be read off them."""
+"""Clips made in code, each picture with its number as a block code: "each once, in order" can be read off them.
 
-from collections.abc import Callable, Iterable, Sequence
+And a server on the loopback that sends them, and a display for windows.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +25,7 @@ WriteClip = Callable[..., Path]
 NumberedPicture = Callable[[int, int, int], UInt8Array]
 ReadNumber = Callable[[UInt8Array], int]
 OpenFiles = Callable[[], set[str]]
+Respond = Callable[[BaseHTTPRequestHandler], None]
 
 _COLUMNS, _ROWS = 4, 3
 _DARK, _BRIGHT = 48, 208
@@ -135,3 +145,51 @@ def open_files() -> OpenFiles:
         return {f"{link.name} {link.readlink()}" for link in links if link.is_symlink()}
 
     return listing
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Respond], str]]:
+    """Starts an HTTP server that answers each request by a function: ``serve(respond) -> "127.0.0.1:port"``."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(respond: Respond) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                with contextlib.suppress(ConnectionError):
+                    respond(self)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # http.server's names
+                """Quiet."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        return f"127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def display() -> Iterator[str]:
+    """A virtual X display."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb is not installed (apt-get install xvfb)")
+    reading, writing = os.pipe()
+    # the server picks a free number and says which, once it answers; without -noreset it starts anew, and for a moment
+    # refuses, whenever its last client leaves
+    arguments = ["Xvfb", "-displayfd", str(writing), "-noreset", "-screen", "0", "640x480x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(arguments, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as answer:
+            number = answer.readline().strip()
+        if not number:
+            pytest.skip("Xvfb does not start here")
+        yield f":{number}"
+    finally:
+        server.terminate()
+        server.wait()

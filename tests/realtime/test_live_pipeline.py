@@ -142,6 +142,30 @@ def run(camera: Camera, screen: Screen, work: Callable[[Prepared], Segmentation]
     return made, notes
 
 
+def test_a_picture_that_waits_for_no_mask_is_handed_over_before_inference_begins() -> None:
+    """With passthrough each frame is rendered and given to the sinks before anybody prepares it."""
+    camera = Camera()
+    screen, order = Screen(camera), list[tuple[str, int]]()
+
+    def prepared(frame: Frame) -> Prepared:
+        order.append(("prepare", frame.index))
+        return prepare(frame)
+
+    def rendered(showing: Showing) -> Rendered:
+        order.append(("render", showing.frame.index))
+        return render(showing)
+
+    with Pipeline(camera, prepared, segment, rendered, [screen], policy=Policy.LATEST, live=live()) as pipeline:
+        screen.wait_for(lambda shown: len(shown) > 20 and shown[-1].segmentation is not None)
+        camera.enough.set()
+        pipeline.stop()
+        assert pipeline.wait(20)
+    inferred = [index for what, index in order if what == "prepare"]
+    assert len(inferred) > 5
+    assert all(order.index(("render", index)) < order.index(("prepare", index)) for index in inferred)
+    assert not pipeline.dropped.keys() - {"infer", "show"}
+
+
 @BOTH
 def test_an_engine_that_fails_once_is_started_again(display: Display) -> None:
     """Pictures go on without a mask, the engine is made anew, masks come back; the error is kept for the exit code."""

@@ -1,17 +1,18 @@
 """Live streams from end to end: real files, real senders on the loopback, real signals, a disk that is full."""
 
-import contextlib
 import json
 import os
 import pty
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import cycle, pairwise
 from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, socket
@@ -52,32 +53,6 @@ def frames_of(path: Path) -> list[float]:
     """Presentation time of each frame of a recording in seconds."""
     with av.open(str(path)) as container:
         return [float(frame.time) for frame in container.decode(video=0)]
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Respond], str]]:
-    """Starts an HTTP server that answers each request by a function: ``serve(respond) -> "127.0.0.1:port"``."""
-    servers: list[ThreadingHTTPServer] = []
-
-    def start(respond: Respond) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                with contextlib.suppress(ConnectionError):
-                    respond(self)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # http.server's names
-                """Quiet."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        return f"127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def send_endless(handler: BaseHTTPRequestHandler, data: bytes) -> None:
@@ -331,6 +306,55 @@ def test_a_full_disk_stops_the_recording_and_not_the_stream(tiny_model_path: Pat
     assert summary["ended_by"] == "end"
     assert summary["frames_out"] + summary["dropped"].get("show", 0) == summary["frames_in"] == 75
     assert summary["dropped"]["record stopped"] > 0
+
+
+# What a window manager sends when the close button is pressed (ICCCM 4.2.8.1): WM_DELETE_WINDOW, as a client message.
+CLOSE_BUTTON = """
+import ctypes, sys
+
+class ClientMessage(ctypes.Structure):
+    _fields_ = [("type", ctypes.c_int), ("serial", ctypes.c_ulong), ("send_event", ctypes.c_int),
+                ("display", ctypes.c_void_p), ("window", ctypes.c_ulong), ("message_type", ctypes.c_ulong),
+                ("format", ctypes.c_int), ("data", ctypes.c_long * 5), ("rest", ctypes.c_long * 24)]
+
+x = ctypes.CDLL("libX11.so.6")
+x.XOpenDisplay.restype, x.XInternAtom.restype = ctypes.c_void_p, ctypes.c_ulong
+display = ctypes.c_void_p(x.XOpenDisplay(None))
+window = ctypes.c_ulong(int(sys.argv[1]))
+protocols, delete = (x.XInternAtom(display, name, 0) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW"))
+event = ClientMessage(33, 0, 1, None, window, protocols, 32, (ctypes.c_long * 5)(delete, 0))
+assert x.XSendEvent(display, window, 0, ctypes.c_long(0), ctypes.byref(event))
+x.XCloseDisplay(display)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["close button", "q"])
+def test_closing_the_window_ends_a_stream(how: str, display: str, tiny_model_path: Path, tmp_path: Path) -> None:
+    """Midway, by the close button or by a key: it ends in order, and what was recorded so far can be played."""
+    xdotool = shutil.which("xdotool")
+    if xdotool is None:
+        pytest.skip("xdotool is not installed (apt-get install xdotool)")
+    clip, output = write_clip(tmp_path / "clip.mp4", 500), tmp_path / "out.mp4"
+    here = {**os.environ, "DISPLAY": display}
+    here.pop("WAYLAND_DISPLAY", None)
+    arguments = [clip, "--live", "--show", "--engine", tiny_model_path, "-o", output, "--json"]
+    with start(*arguments, env=here) as process:
+        find = [xdotool, "search", "--sync", "--onlyvisible", "--name", "^rt-seg$"]
+        found = subprocess.run(find, env=here, capture_output=True, text=True, check=True, timeout=60)
+        window = found.stdout.split()[-1]
+        while not (output.exists() and output.stat().st_size):
+            assert process.poll() is None
+            time.sleep(0.02)  # a file tells nobody that it grows
+        press = [xdotool, "windowfocus", window, "key", "q"]
+        close = [sys.executable, "-c", CLOSE_BUTTON, window]
+        subprocess.run(press if how == "q" else close, env=here, check=True, timeout=60)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    summary = json.loads(stdout)
+    assert summary["ended_by"] == "window"
+    assert 0 < summary["frames_out"] < 500
+    assert 0 < len(frames_of(output)) <= summary["frames_out"]
 
 
 @pytest.mark.slow

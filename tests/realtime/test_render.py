@@ -1,7 +1,8 @@
 """From frame and mask to the picture that is handed over: whose mask, how old, which state, and which pixels."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,9 +14,9 @@ from rt_seg.realtime.controls import Controls
 from rt_seg.realtime.follow import Follow
 from rt_seg.realtime.frame import Frame, Polyp, Rendered, Segmentation, Showing
 from rt_seg.realtime.hud import Hud
-from rt_seg.realtime.motion import GlobalMotion, small_grey
+from rt_seg.realtime.motion import GlobalMotion, Motion, small_grey
 from rt_seg.realtime.overlay import Overlay, line_width
-from rt_seg.realtime.regions import find_polyps
+from rt_seg.realtime.regions import contours, find_polyps
 from rt_seg.realtime.render import Render
 from rt_seg.realtime.state import Status, StreamState
 from rt_seg.realtime.statistics import Statistics
@@ -116,6 +117,45 @@ def test_a_mask_follows_the_tissue() -> None:
     assert (now[0] - was[0], now[1] - was[1]) == pytest.approx((24, 12), abs=3)
     measured = find_polyps(moved.probability, GEOMETRY, 128)[0]
     assert centre(measured)[0] - was[0] == pytest.approx(24, abs=6)
+
+
+class Shift(GlobalMotion):
+    """Says that every picture moved by the same share of the field."""
+
+    def __init__(self, x: float) -> None:
+        super().__init__()
+        self._motion = Motion(np.array([[1.0, 0.0, x], [0.0, 1.0, 0.0]]), 1.0, 1.0)
+
+    def estimate(self, earlier: UInt8Array, later: UInt8Array) -> Motion:
+        del earlier, later
+        return self._motion
+
+
+def filled(outlines: Sequence[npt.NDArray[np.float32]]) -> UInt8Array:
+    """The outlines' inside, in the frame."""
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.fillPoly(mask, [np.rint(outline - 0.5).astype(np.int32) for outline in outlines], 255)
+    return mask
+
+
+@pytest.mark.parametrize("x", [0.1, 0.42])
+def test_an_outline_that_was_found_before_moves_with_its_mask(x: float) -> None:
+    """It lies where that of the moved mask would, also where the field's edge cuts it, and never beyond the field."""
+    earlier, later = frame_at(0, 100, 100), frame_at(1, 100, 100)
+    newest = segmentation_of(earlier)
+    moved = Follow(10.0, Shift(x))(later, replace(newest, outlines=tuple(contours(newest))))
+    assert moved is not None
+    drawn, expected = filled(contours(moved)), filled(contours(replace(moved, outlines=None)))
+    assert np.count_nonzero(drawn & expected) / np.count_nonzero(drawn | expected) > 0.96
+    assert max(outline[:, 0].max() for outline in contours(moved)) <= FIELD.right
+
+
+def test_an_outline_that_has_left_the_field_is_gone() -> None:
+    """Moved beyond the edge, neither polyp nor outline is left, and nothing is drawn along the edge."""
+    newest = segmentation_of(frame_at(0, 100, 100))
+    moved = Follow(10.0, Shift(0.7))(frame_at(1, 100, 100), replace(newest, outlines=tuple(contours(newest))))
+    assert moved is not None
+    assert (moved.polyps, moved.outlines) == ((), ())
 
 
 def test_an_old_mask_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:

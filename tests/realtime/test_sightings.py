@@ -86,6 +86,17 @@ def test_a_mask_that_falls_apart_stays_one_sighting() -> None:
     assert run.tracker.open[0].largest_area_px == 40_000
 
 
+def test_a_mask_that_grows_over_a_stray_part_keeps_its_id() -> None:
+    """A part beside a polyp was another sighting; the region that then covers both is the polyp's, and stays it."""
+    run = Run(1, 1)
+    run(polyp(100, 100, 200))
+    parts = run(polyp(100, 100, 200), polyp(310, 120, 40))
+    whole = [run(polyp(110, 100, 250)) for _ in range(3)]
+    assert [p.track_id for p in parts.polyps] == [1, 2]
+    assert [tracking.polyps[0].track_id for tracking in whole] == [1, 1, 1]
+    assert not any(tracking.started for tracking in whole)
+
+
 def test_the_picture_may_move() -> None:
     """A polyp that jumps with the whole picture keeps its id; without the motion it would be another."""
     jump = Motion(np.array([[1.0, 0.0, 0.3], [0.0, 1.0, 0.0]]), 1.0, 1.0)

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import cv2
 import pytest
@@ -60,28 +59,6 @@ with Window("rt-seg test", pixel_aspect=Fraction(sys.argv[1])) as window:
     cv2.waitKey(50)
     print(*cv2.getWindowImageRect("rt-seg test")[2:])
 """
-
-
-@pytest.fixture(scope="module")
-def display() -> Iterator[str]:
-    """A virtual X display."""
-    if shutil.which("Xvfb") is None:
-        pytest.skip("Xvfb is not installed (apt-get install xvfb)")
-    reading, writing = os.pipe()
-    # the server picks a free number and says which, once it answers; without -noreset it starts anew, and for a moment
-    # refuses, whenever its last client leaves
-    arguments = ["Xvfb", "-displayfd", str(writing), "-noreset", "-screen", "0", "640x480x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(arguments, pass_fds=[writing], stderr=subprocess.DEVNULL)
-    os.close(writing)
-    try:
-        with os.fdopen(reading) as answer:
-            number = answer.readline().strip()
-        if not number:
-            pytest.skip("Xvfb does not start here")
-        yield f":{number}"
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def _run(program: str, display: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

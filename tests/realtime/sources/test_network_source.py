@@ -1,14 +1,12 @@
 """Live addresses: a real server on the loopback sends, falls silent, refuses."""
 
 import base64
-import contextlib
 import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from pathlib import Path
 from socket import socket
-from typing import Any
 
 import av
 import cv2
@@ -28,32 +26,6 @@ ReadNumber = Callable[[UInt8Array], int]
 OpenFiles = Callable[[], set[str]]
 Respond = Callable[[BaseHTTPRequestHandler], None]
 Serve = Callable[[Respond], str]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Starts an HTTP server that answers each request by a function: ``serve(respond) -> "127.0.0.1:port"``."""
-    servers: list[ThreadingHTTPServer] = []
-
-    def start(respond: Respond) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                with contextlib.suppress(ConnectionError):
-                    respond(self)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # http.server's names
-                """Quiet."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        return f"127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def send(handler: BaseHTTPRequestHandler, data: bytes, kind: str = "video/mp2t", length: int | None = None) -> None:
