@@ -1,6 +1,7 @@
 """`rt-seg stream` as a command: options in, summary out."""
 
 import json
+import math
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -8,15 +9,69 @@ from typing import Annotated, Literal
 
 import typer
 
+from rt_seg.option_file import FileUnless, apply_options, save_options
+
 _INPUT = "Input"
 _LIVE = "Live"
 _CAMERA = "Camera"
 _OUTPUT = "Output"
 _MASK = "Mask"
 _LOOK = "Look"
+_SETTINGS = "Settings"
+_ENGINES = ("auto", "cpu")
+
+
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Callback of ``--config``."""
+    if path is not None:
+        apply_options(context, path)
+    return path
+
+
+def _is_no_file(source: str) -> bool:
+    """Whether a source is a camera, an address or the demo."""
+    from .sources.open import DEMO, is_live
+
+    return source == DEMO or "://" in source or is_live(source)
+
+
+def _refuse_infinite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter("must be a finite number")
+    return value
+
+
+def _refuse_no_duration(seconds: float | None) -> float | None:
+    from .sources.selection import Selection
+
+    Selection(duration=seconds)
+    return seconds
+
+
+def _checked_roi(text: str) -> str:
+    from .field_of_view import parse_roi
+
+    if text != "auto":  # the default needs no check, and completion no library
+        parse_roi(text)
+    return text
+
+
+def _checked_min_frames(text: str) -> str:
+    from .settings import parse_min_frames
+
+    parse_min_frames(text)
+    return text
+
+
+def _checked_size(text: str) -> str:
+    from .sources.camera import parse_size
+
+    parse_size(text)
+    return text
 
 
 def stream(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -24,12 +79,14 @@ def stream(
             "udp:// address, or the word demo for the clip that comes along.",
             show_default=False,
         ),
+        FileUnless(_is_no_file),
     ],
     engine: Annotated[
         str,
         typer.Option(
             help="A deployable .onnx, a built engine, cpu for the packaged model, or auto for the best there is."
         ),
+        FileUnless(_ENGINES.__contains__),
     ] = "auto",
     precision: Annotated[
         Literal["auto", "f32", "bf16", "int8"],
@@ -128,6 +185,7 @@ def stream(
         str | None,
         typer.Option(
             metavar="K/N",
+            parser=_checked_min_frames,
             help="Draw a polyp once K of the last N frames showed it; 2/3 by default, 1/1 for images.",
             rich_help_panel=_MASK,
             show_default=False,
@@ -144,7 +202,13 @@ def stream(
     ] = None,
     max_staleness: Annotated[
         float,
-        typer.Option(min=10.0, metavar="MS", help="passthrough: an older mask is withheld.", rich_help_panel=_LIVE),
+        typer.Option(
+            min=10.0,
+            metavar="MS",
+            callback=_refuse_infinite,
+            help="passthrough: an older mask is withheld.",
+            rich_help_panel=_LIVE,
+        ),
     ] = 120.0,
     live: Annotated[
         bool,
@@ -153,7 +217,11 @@ def stream(
     signal_timeout: Annotated[
         float,
         typer.Option(
-            min=0.2, metavar="SECONDS", help="Without a picture for so long there is no signal.", rich_help_panel=_LIVE
+            min=0.2,
+            metavar="SECONDS",
+            callback=_refuse_infinite,
+            help="Without a picture for so long there is no signal.",
+            rich_help_panel=_LIVE,
         ),
     ] = 2.0,
     reconnect: Annotated[
@@ -168,7 +236,13 @@ def stream(
     ] = None,
     camera_size: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="Ask for this size.", rich_help_panel=_CAMERA, show_default=False),
+        typer.Option(
+            metavar="WxH",
+            parser=_checked_size,
+            help="Ask for this size.",
+            rich_help_panel=_CAMERA,
+            show_default=False,
+        ),
     ] = None,
     camera_fps: Annotated[
         float | None,
@@ -183,15 +257,41 @@ def stream(
         typer.Option(
             help="Part of the picture that is segmented: auto finds the endoscope's field of view, full takes all, "
             "X,Y,W,H is in pixels.",
+            parser=_checked_roi,
             rich_help_panel=_INPUT,
         ),
     ] = "auto",
     start: Annotated[float, typer.Option(min=0.0, help="Begin at this many seconds.", rich_help_panel=_INPUT)] = 0.0,
     duration: Annotated[
-        float | None, typer.Option(help="End after this many seconds.", rich_help_panel=_INPUT, show_default=False)
+        float | None,
+        typer.Option(
+            callback=_refuse_no_duration,
+            help="End after this many seconds.",
+            rich_help_panel=_INPUT,
+            show_default=False,
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="End after this many frames.", rich_help_panel=_INPUT, show_default=False)
+    ] = None,
+    config: Annotated[  # noqa: ARG001  its callback has put it into the other options
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            is_eager=True,
+            callback=_read_config,
+            help="Take options from this file; what is given beside it wins.",
+            rich_help_panel=_SETTINGS,
+        ),
+    ] = None,
+    save_config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            is_eager=True,
+            help="Write all options as they stand, for --config; then run.",
+            rich_help_panel=_SETTINGS,
+        ),
     ] = None,
 ) -> None:
     """Segment polyps in a video, live or recorded, and draw them on the picture.
@@ -237,6 +337,9 @@ def stream(
         camera_fps=camera_fps,
         camera_format=camera_format,
     )
+    if save_config is not None:
+        settings.check()
+        save_options(context, save_config)
     try:
         with Console() as console:
             summary = run_stream(settings, console)
