@@ -1,6 +1,8 @@
 """The command line: one command a job, each defined in its room."""
 
+import inspect
 import sys
+from collections.abc import Callable
 from importlib.metadata import version as installed_version
 from typing import Annotated, Any
 
@@ -58,15 +60,14 @@ def main(
     """Real-time polyp segmentation for colonoscopy video. For research and engineering, not a medical device."""
 
 
-app.command()(stream)
-app.command()(predict)
-app.command()(evaluate)
-app.command()(benchmark)
-app.command()(train)
-app.command()(export)
-app.command()(explain)
-app.command()(build_engine)
-app.command()(doctor)
+def _flowing(command: Callable[..., None]) -> str:
+    """A command's documentation with each paragraph on one line, so that it breaks where the terminal ends."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+for _command in (stream, predict, evaluate, benchmark, train, export, explain, build_engine, doctor):
+    app.command(help=_flowing(_command))(_command)
 
 
 def run() -> None:

@@ -10,6 +10,11 @@ from rt_seg.option_file import apply_options
 _FOLDER = Path(__file__).parent / "recipes"
 
 
+def packaged_recipes() -> list[str]:
+    """Names of the recipes that come with rt-seg."""
+    return sorted(file.stem for file in _FOLDER.glob("*.toml"))
+
+
 def find_recipe(name: str) -> Path:
     """The file of a recipe.
 
@@ -21,7 +26,7 @@ def find_recipe(name: str) -> Path:
     """
     path = Path(name) if name.endswith(".toml") else _FOLDER / f"{name}.toml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.toml")))
+        known = ", ".join(packaged_recipes())
         raise DataError(f"{name}: there is no such recipe; give a .toml file, or one of {known}")
     return path
 
