@@ -1,8 +1,6 @@
 """The command line: one command a job, each defined in its room."""
 
-import inspect
 import sys
-from collections.abc import Callable
 from importlib.metadata import version as installed_version
 from typing import Annotated, Any
 
@@ -21,7 +19,13 @@ from rt_seg.train.command import explain, export, train
 
 
 class _Group(TyperGroup):
-    """Turns rt-seg's errors into one line and an exit code."""
+    """Turns rt-seg's errors into one line and an exit code; lets paragraphs of help break where the terminal ends."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for command in self.commands.values():
+            paragraphs = (command.help or "").split("\n\n")
+            command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; see `TyperGroup.invoke`."""
@@ -60,14 +64,15 @@ def main(
     """Real-time polyp segmentation for colonoscopy video. For research and engineering, not a medical device."""
 
 
-def _flowing(command: Callable[..., None]) -> str:
-    """A command's documentation with each paragraph on one line, so that it breaks where the terminal ends."""
-    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-
-
-for _command in (stream, predict, evaluate, benchmark, train, export, explain, build_engine, doctor):
-    app.command(help=_flowing(_command))(_command)
+app.command()(stream)
+app.command()(predict)
+app.command()(evaluate)
+app.command()(benchmark)
+app.command()(train)
+app.command()(export)
+app.command()(explain)
+app.command()(build_engine)
+app.command()(doctor)
 
 
 def run() -> None:
