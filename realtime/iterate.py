@@ -38,7 +38,7 @@ from .overlay import Overlay
 from .pipeline import Pipeline
 from .render import Render
 from .report import Report
-from .result import FrameResult
+from .result import FrameResult, handed_over
 from .scribe import Journal
 from .segment import Segment
 from .settings import StreamSettings
@@ -186,7 +186,7 @@ class Stream(Iterator[FrameResult]):
             raise StopIteration
         rendered = self._run.take()
         if rendered is not None:
-            return FrameResult.of(rendered)
+            return handed_over(rendered)
         closed = not self._release.alive
         self.close()
         error = self._run.fatal

@@ -48,22 +48,6 @@ class FrameResult:
     video_delay_ms: float
     annotation_delay_ms: float | None
 
-    @classmethod
-    def of(cls, rendered: Rendered) -> "FrameResult":
-        """The result that is handed over now."""
-        now, frame, seen = time.perf_counter_ns(), rendered.frame, rendered.segmentation
-        return cls(
-            frame.index,
-            frame.pts_seconds,
-            _read_only(rendered.image),
-            () if seen is None else seen.polyps,
-            rendered.state,
-            rendered.signal,
-            seen,
-            (now - frame.captured_ns) / 1e6,
-            None if seen is None else (now - seen.frame.captured_ns) / 1e6,
-        )
-
     @property
     def mask_index(self) -> int | None:
         """Index of the frame that the mask was computed on: an earlier one with ``passthrough``."""
@@ -99,6 +83,22 @@ class FrameResult:
         if self.segmentation is not None:
             Overlay(style, alpha).draw(image, self.segmentation)
         return image
+
+
+def handed_over(rendered: Rendered) -> FrameResult:
+    """The result that is handed over now."""
+    now, frame, seen = time.perf_counter_ns(), rendered.frame, rendered.segmentation
+    return FrameResult(
+        frame.index,
+        frame.pts_seconds,
+        _read_only(rendered.image),
+        () if seen is None else seen.polyps,
+        rendered.state,
+        rendered.signal,
+        seen,
+        (now - frame.captured_ns) / 1e6,
+        None if seen is None else (now - seen.frame.captured_ns) / 1e6,
+    )
 
 
 def _read_only(array: UInt8Array) -> UInt8Array:
