@@ -170,6 +170,13 @@ def _tree(requirements: Iterable[Requirement], found: dict[str, Distribution] | 
     return found
 
 
+def test_containers_have_a_version_of_every_package() -> None:
+    """docker/constraints.txt names each package that rt-seg brings: an image of today is that of next year."""
+    lines = (_ROOT / "docker" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {canonicalize_name(Requirement(line).name) for line in lines if not line.startswith("#")}
+    assert _tree(_declared()).keys() <= pinned
+
+
 def _holds(marker: Marker, extras: Iterable[str]) -> bool:
     return any(marker.evaluate({"extra": name}) for name in extras)
 
