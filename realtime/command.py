@@ -1,6 +1,7 @@
 """`rt-seg stream` as a command: options in, summary out."""
 
 import json
+import math
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -8,57 +9,157 @@ from typing import Annotated, Literal
 
 import typer
 
+from rt_seg.option_file import FileUnless, apply_options, save_options
+
 _INPUT = "Input"
 _LIVE = "Live"
 _CAMERA = "Camera"
 _OUTPUT = "Output"
 _MASK = "Mask"
 _LOOK = "Look"
+_SETTINGS = "Settings"
+_FLAG = ""  # stands where the help page would say <bool>
+_ENGINES = ("auto", "cpu")
+
+
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Callback of ``--config``."""
+    if path is not None:
+        apply_options(context, path)
+    return path
+
+
+def _is_no_file(source: str) -> bool:
+    """Whether a source is a camera, an address or the demo."""
+    from .sources.open import DEMO, is_live
+
+    return source == DEMO or "://" in source or is_live(source)
+
+
+def _complete_source(incomplete: str) -> list[str]:
+    """The one word among the sources; where nothing is said, shells complete files."""
+    from .sources.open import DEMO
+
+    meant = incomplete and DEMO.startswith(incomplete) and not any(Path().glob(f"{incomplete}*"))
+    return [DEMO] if meant else []
+
+
+def _refuse_infinite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter("must be a finite number")
+    return value
+
+
+def _refuse_no_duration(seconds: float | None) -> float | None:
+    from .sources.selection import Selection
+
+    Selection(duration=seconds)
+    return seconds
+
+
+def _checked_roi(text: str) -> str:
+    from .field_of_view import parse_roi
+
+    if text != "auto":  # the default needs no check, and completion no library
+        parse_roi(text)
+    return text
+
+
+def _checked_min_frames(text: str) -> str:
+    from .settings import parse_min_frames
+
+    parse_min_frames(text)
+    return text
+
+
+def _checked_size(text: str) -> str:
+    from .sources.camera import parse_size
+
+    parse_size(text)
+    return text
 
 
 def stream(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
-            help="A video file, a folder or glob of images, a camera (0, /dev/video0), an rtsp://, http(s):// or "
-            "udp:// address, or the word demo for the clip that comes along.",
+            metavar="SOURCE",
+            help="A video, a folder or pattern of images, a camera (0, /dev/video0), an address (rtsp, http, udp), or "
+            "demo, the clip that comes along.",
+            autocompletion=_complete_source,
             show_default=False,
         ),
+        FileUnless(_is_no_file),
     ],
     engine: Annotated[
         str,
         typer.Option(
-            help="A deployable .onnx, a built engine, cpu for the packaged model, or auto for the best there is."
+            metavar="FILE|auto|cpu",
+            help="A deployable .onnx or a built .engine; cpu: the packaged model; auto (default): the best there is.",
+            show_default=False,
+            autocompletion=lambda: _ENGINES,
         ),
+        FileUnless(_ENGINES.__contains__),
     ] = "auto",
     precision: Annotated[
         Literal["auto", "f32", "bf16", "int8"],
         typer.Option(
-            help="Arithmetic on the CPU; auto is the fastest that passed its accuracy gate and runs natively here."
+            help="Arithmetic on the CPU; auto (default): the fastest that passed its gate and runs natively.",
+            show_default=False,
         ),
     ] = "auto",
+    roi: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|full|X,Y,W,H",
+            help="Part of the picture to look at: the field of view (default), all, or a box in pixels.",
+            show_default=False,
+            parser=_checked_roi,
+            autocompletion=lambda: ("auto", "full"),
+            rich_help_panel=_INPUT,
+        ),
+    ] = "auto",
+    start: Annotated[
+        float, typer.Option(min=0.0, metavar="SECONDS", help="Begin there.", show_default=False, rich_help_panel=_INPUT)
+    ] = 0.0,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            callback=_refuse_no_duration,
+            help="End after so long.",
+            rich_help_panel=_INPUT,
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="End after so many frames.", rich_help_panel=_INPUT, show_default=False),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="Record the overlay as H.264 MP4; an existing file is replaced.",
+            metavar="FILE.mp4",
+            help="Record the overlay in H.264; a file that is there is replaced.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
     results: Annotated[
         Path | None,
-        typer.Option(help="Write polyps and times as JSON lines, one a frame.", rich_help_panel=_OUTPUT),
+        typer.Option(metavar="FILE.jsonl", help="Write polyps and times, a line a frame.", rich_help_panel=_OUTPUT),
     ] = None,
     masks: Annotated[
         Path | None,
-        typer.Option(help="Write a PNG mask a frame into this folder.", rich_help_panel=_OUTPUT),
+        typer.Option(metavar="DIR", help="Write a mask a frame, as PNG.", rich_help_panel=_OUTPUT),
     ] = None,
     events: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE",
-            help="Write sightings, lost signals, states and drops as .jsonl or .csv; may be given twice.",
+            metavar="FILE.jsonl|.csv",
+            help="Write sightings, lost signals, states and drops; may be given twice.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
@@ -66,7 +167,7 @@ def stream(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Write the best frame of each sighting, with and without overlay.",
+            help="Write the best frame of each sighting.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
@@ -74,7 +175,8 @@ def stream(
         bool,
         typer.Option(
             "--redact",
-            help="Black out all outside the field of view and text inside it, and leave sound and source names out.",
+            metavar=_FLAG,
+            help="Leave out all that may name a patient: what is outside the field of view, text in it, sound, names.",
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
@@ -82,8 +184,8 @@ def stream(
         bool | None,
         typer.Option(
             "--show/--no-show",
-            help="Show a window; its keys stand below the picture. By default where there is a display and nothing is "
-            "written.",
+            metavar=_FLAG,
+            help="Show a window; by default where there is a display and nothing is written.",
             rich_help_panel=_OUTPUT,
             show_default=False,
         ),
@@ -92,26 +194,31 @@ def stream(
         bool,
         typer.Option(
             "--json",
-            help="Print the closing summary as JSON on standard output, and nothing else there.",
+            metavar=_FLAG,
+            help="Print the closing summary as JSON.",
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
     overlay: Annotated[
         Literal["contour", "fill", "heatmap", "none"],
-        typer.Option(help="How the mask is drawn.", rich_help_panel=_LOOK),
+        typer.Option(metavar="STYLE", help="Draw the mask as contour, fill, heatmap or none.", rich_help_panel=_LOOK),
     ] = "contour",
     alpha: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Opacity of fill and heatmap.", rich_help_panel=_LOOK)
+        float, typer.Option(min=0.0, max=1.0, metavar="", help="Opacity of fill and heatmap.", rich_help_panel=_LOOK)
     ] = 0.4,
     hud: Annotated[
-        bool, typer.Option("--hud/--no-hud", help="Show state, rate and delay in a corner.", rich_help_panel=_LOOK)
+        bool,
+        typer.Option(
+            "--hud/--no-hud", metavar=_FLAG, help="Show state, rate and delay in a corner.", rich_help_panel=_LOOK
+        ),
     ] = True,
     threshold: Annotated[
         float | None,
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Probability from which a pixel counts as polyp; by default the model's own.",
+            metavar="",
+            help="Probability from which a pixel is polyp; by default the model's own.",
             rich_help_panel=_MASK,
             show_default=False,
         ),
@@ -119,7 +226,7 @@ def stream(
     stabilise: Annotated[
         Literal["off", "light", "strong"] | None,
         typer.Option(
-            help="How much masks are held still from frame to frame; light by default, off for images.",
+            help="How much masks are held still; light by default, off for images.",
             rich_help_panel=_MASK,
             show_default=False,
         ),
@@ -128,7 +235,9 @@ def stream(
         str | None,
         typer.Option(
             metavar="K/N",
-            help="Draw a polyp once K of the last N frames showed it; 2/3 by default, 1/1 for images.",
+            parser=_checked_min_frames,
+            autocompletion=lambda: ("1/1", "2/3", "3/5"),
+            help="Draw a polyp once K of N frames showed it; 2/3 by default, 1/1 for images.",
             rich_help_panel=_MASK,
             show_default=False,
         ),
@@ -136,24 +245,34 @@ def stream(
     display: Annotated[
         Literal["aligned", "passthrough"] | None,
         typer.Option(
-            help="aligned: each frame waits for its own mask (default for files). passthrough: each frame is shown at "
-            "once, with the newest mask moved to where the tissue is (default for live streams).",
+            help="aligned: a frame waits for its own mask (files). passthrough: it is shown at once, with the newest "
+            "mask moved along (live).",
             rich_help_panel=_LIVE,
             show_default=False,
         ),
     ] = None,
     max_staleness: Annotated[
         float,
-        typer.Option(min=10.0, metavar="MS", help="passthrough: an older mask is withheld.", rich_help_panel=_LIVE),
+        typer.Option(
+            min=10.0,
+            metavar="MS",
+            callback=_refuse_infinite,
+            help="passthrough: withhold an older mask.",
+            rich_help_panel=_LIVE,
+        ),
     ] = 120.0,
     live: Annotated[
         bool,
-        typer.Option("--live", help="Play a file at its own pace, as if it were a camera.", rich_help_panel=_LIVE),
+        typer.Option("--live", metavar=_FLAG, help="Play a file as if it were a camera.", rich_help_panel=_LIVE),
     ] = False,
     signal_timeout: Annotated[
         float,
         typer.Option(
-            min=0.2, metavar="SECONDS", help="Without a picture for so long there is no signal.", rich_help_panel=_LIVE
+            min=0.2,
+            metavar="SECONDS",
+            callback=_refuse_infinite,
+            help="Without a picture for so long, there is no signal.",
+            rich_help_panel=_LIVE,
         ),
     ] = 2.0,
     reconnect: Annotated[
@@ -161,44 +280,56 @@ def stream(
         typer.Option(
             min=0,
             metavar="N",
-            help="Attempts to open a lost source again before the stream ends; by default without end.",
+            help="Attempts to open a lost source again; by default without end.",
             rich_help_panel=_LIVE,
             show_default=False,
         ),
     ] = None,
     camera_size: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="Ask for this size.", rich_help_panel=_CAMERA, show_default=False),
+        typer.Option(
+            metavar="WxH",
+            parser=_checked_size,
+            autocompletion=lambda: ("1920x1080", "1280x720", "3840x2160"),
+            help="Size to ask for.",
+            rich_help_panel=_CAMERA,
+            show_default=False,
+        ),
     ] = None,
     camera_fps: Annotated[
         float | None,
-        typer.Option(min=1.0, help="Ask for so many frames a second.", rich_help_panel=_CAMERA, show_default=False),
+        typer.Option(
+            min=1.0, metavar="FPS", callback=_refuse_infinite, help="Rate to ask for.", rich_help_panel=_CAMERA
+        ),
     ] = None,
     camera_format: Annotated[
         Literal["MJPG", "YUYV", "NV12"] | None,
-        typer.Option(help="Ask for this format on the wire.", rich_help_panel=_CAMERA, show_default=False),
+        typer.Option(help="Format to ask for.", rich_help_panel=_CAMERA, show_default=False),
     ] = None,
-    roi: Annotated[
-        str,
+    config: Annotated[  # noqa: ARG001  its callback has put it into the other options
+        Path | None,
         typer.Option(
-            help="Part of the picture that is segmented: auto finds the endoscope's field of view, full takes all, "
-            "X,Y,W,H is in pixels.",
-            rich_help_panel=_INPUT,
+            metavar="FILE.toml",
+            is_eager=True,
+            callback=_read_config,
+            help="Take options, and SOURCE, from there; what is given beside it wins.",
+            rich_help_panel=_SETTINGS,
         ),
-    ] = "auto",
-    start: Annotated[float, typer.Option(min=0.0, help="Begin at this many seconds.", rich_help_panel=_INPUT)] = 0.0,
-    duration: Annotated[
-        float | None, typer.Option(help="End after this many seconds.", rich_help_panel=_INPUT, show_default=False)
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="End after this many frames.", rich_help_panel=_INPUT, show_default=False)
+    save_config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            is_eager=True,
+            help="Write all options as they stand, then run.",
+            rich_help_panel=_SETTINGS,
+        ),
     ] = None,
 ) -> None:
     """Segment polyps in a video, live or recorded, and draw them on the picture.
 
-    Ctrl-C ends it like the end of the video: every file is finished and playable.
-
-    A live stream goes on whatever fails behind its picture; the failure is said at once and by the exit code.
+    Ctrl-C ends it like the end of the video: every file is finished and plays. A live stream goes on whatever fails
+    behind its picture; the failure is said at once and by the exit code.
 
     Exit codes: 0 done, 2 wrong command line, 3 source unusable, 4 source broke off midway, 5 model unusable, 7 output
     unwritable, 8 engine failed, 130 ended by Ctrl-C, 143 by SIGTERM, 129 by a closed terminal.
@@ -237,6 +368,9 @@ def stream(
         camera_fps=camera_fps,
         camera_format=camera_format,
     )
+    if save_config is not None:
+        settings.check()
+        save_options(context, save_config)
     try:
         with Console() as console:
             summary = run_stream(settings, console)

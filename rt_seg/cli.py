@@ -19,7 +19,13 @@ from rt_seg.train.command import explain, export, train
 
 
 class _Group(TyperGroup):
-    """Turns rt-seg's errors into one line and an exit code."""
+    """Turns rt-seg's errors into one line and an exit code; lets paragraphs of help break where the terminal ends."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for command in self.commands.values():
+            paragraphs = (command.help or "").split("\n\n")
+            command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; see `TyperGroup.invoke`."""

@@ -11,11 +11,15 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, distribution, packages_distributions
 from pathlib import Path
 from shutil import copytree, ignore_patterns, unpack_archive
+from typing import Any, cast
 
 import pytest
+import typer
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from rt_seg.cli import app
 
 _ROOT = Path(__file__).parent.parent
 _FOLDERS = ("benchmarks", "engines", "realtime", "train")
@@ -68,14 +72,43 @@ def test_ci_runs_what_the_readme_says() -> None:
     assert f"dpkg --status {packages} " in script
 
 
-def test_python_in_the_readme_runs() -> None:
-    """The README's Python example finds the polyp of the packaged sample with the packaged model."""
+_EXAMPLES = re.findall(r"```python\n(.*?)```", (_ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+_CHECKS = """
+import cv2
+truth = cv2.resize(load_samples()[0].mask, mask.shape[::-1]) > 127
+assert (mask & truth).sum() / (mask | truth).sum() > 0.5
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(_EXAMPLES)))
+def test_python_in_the_readme_runs(number: int, tmp_path: Path) -> None:
+    """Each Python example of the README runs as it stands; the engine's finds the polyp of the packaged sample."""
+    example = _EXAMPLES[number]
+    program = example + (_CHECKS if "load_samples" in example else "")
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stdout or list(tmp_path.glob("sighting-*.png"))
+    assert ended.stderr == ""
+
+
+def test_the_readme_has_its_examples() -> None:
+    """The examples above are the README's: none is left out by how it is fenced."""
     readme = (_ROOT / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    check = "import cv2; truth = cv2.resize(load_samples()[0].mask, mask.shape[::-1]) > 127\n"
-    figure = "print((mask & truth).sum() / (mask | truth).sum())"
-    ended = subprocess.run([sys.executable, "-c", example + check + figure], capture_output=True, text=True, check=True)
-    assert float(ended.stdout) > 0.5
+    assert len(_EXAMPLES) == readme.count("```python") == 5
+
+
+def test_settings_in_the_documentation_are_accepted(tmp_path: Path) -> None:
+    """Each settings file that the documentation shows holds options of `stream`, with values that they take."""
+    shown = [text for page in (_ROOT / "docs").glob("*.md") for text in _toml_in(page)]
+    assert shown
+    command = cast("Any", typer.main.get_command(app)).commands["stream"]
+    for text in shown:
+        (tmp_path / "shown.toml").write_text(text, encoding="utf-8")
+        command.make_context("stream", ["--config", str(tmp_path / "shown.toml")])
+
+
+def _toml_in(page: Path) -> list[str]:
+    return re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 def test_no_file_names_this_machine_or_a_foreign_host() -> None:
@@ -135,6 +168,13 @@ def _tree(requirements: Iterable[Requirement], found: dict[str, Distribution] | 
             needed = [Requirement(text) for text in found[name].requires or ()]
             _tree((item for item in needed if item.marker is None or _holds(item.marker, extras)), found)
     return found
+
+
+def test_containers_have_a_version_of_every_package() -> None:
+    """docker/constraints.txt names each package that rt-seg brings: an image of today is that of next year."""
+    lines = (_ROOT / "docker" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {canonicalize_name(Requirement(line).name) for line in lines if not line.startswith("#")}
+    assert _tree(_declared()).keys() <= pinned
 
 
 def _holds(marker: Marker, extras: Iterable[str]) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from .config import EncoderWeights, LossName, ModelName, Precision, TrainingConfig, refuse_idle_settings
-from .recipe import apply_recipe
+from .recipe import apply_recipe, packaged_recipes
 
 _DATA = "Data"
 _NETWORK = "Network"
@@ -170,6 +170,7 @@ def train(
             help="TOML file with options, or kvasir-unet, the classic U-Net; options given beside it win.",
             is_eager=True,
             callback=apply_recipe,
+            autocompletion=packaged_recipes,
             rich_help_panel=_RUN,
             show_default=False,
         ),

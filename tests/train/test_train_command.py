@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from rt_seg.errors import DataError, ModelError
 from rt_seg.train.command import app
 from rt_seg.train.config import TrainingConfig
-from rt_seg.train.recipe import read_recipe
+from rt_seg.train.recipe import find_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def test_wrong_recipe_is_refused(content: str, message: str, tmp_path: Path) -> 
     with pytest.raises(DataError, match=message):
         CliRunner().invoke(app, arguments, catch_exceptions=False)
     with pytest.raises(DataError, match="kvasir-unet"):
-        read_recipe("unknown")
+        find_recipe("unknown")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,376 @@
+"""`stream`: a video, live or recorded, as typed results in a Python loop; no files, no window."""
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import cv2
+
+from rt_seg.engines.engine import Engine, EngineInfo
+from rt_seg.engines.load import PrecisionChoice, load_engine
+
+from .assembly import (
+    Shared,
+    make_admit,
+    make_opener,
+    make_prepare,
+    make_refine,
+    make_upkeep,
+    paced,
+    parallel_calls,
+)
+from .channel import Channel, ChannelClosed, Policy
+from .crew import EngineCare
+from .field_of_view import check_roi, parse_roi
+from .follow import Follow
+from .frame import Rendered, Showing
+from .hud import Hud
+from .live import Display, Live
+from .motion import GlobalMotion
+from .overlay import Overlay
+from .pipeline import Pipeline
+from .render import Render
+from .report import Report
+from .result import FrameResult, handed_over
+from .scribe import Journal
+from .segment import Segment
+from .settings import StreamSettings
+from .sources.source import SourceInfo
+from .stabilise import Mode
+from .state import StreamState
+
+_AHEAD = 2
+"""Results of a file that wait for the loop; with those on their way, about ten frames are in memory."""
+
+_SCRIBE_SECONDS = 0.3  # it has nothing to write
+_log = logging.getLogger("rt_seg")
+
+
+def stream(
+    source: str | os.PathLike[str] | int,
+    *,
+    engine: str | os.PathLike[str] | Engine = "auto",
+    precision: PrecisionChoice = "auto",
+    threshold: float | None = None,
+    stabilise: Mode | None = None,
+    min_frames: str | None = None,
+    roi: str = "auto",
+    redact: bool = False,
+    start: float = 0.0,
+    duration: float | None = None,
+    limit: int | None = None,
+    live: bool = False,
+    display: Display = "aligned",
+    max_staleness: float = 120.0,
+    signal_timeout: float = 2.0,
+    reconnect: int | None = None,
+    camera_size: str | None = None,
+    camera_fps: float | None = None,
+    camera_format: Literal["MJPG", "YUYV", "NV12"] | None = None,
+) -> "Stream":
+    """Segment polyps in a video, live or recorded, and hand out each frame with what was found.
+
+    Decoding, inference and your loop run at the same time, on threads of their own. The frames of a file come one and
+    all, in order: where your loop is slow, the reader waits. Of a live source (a camera, an address, or with `live`)
+    you get the newest frame there is: where your loop is slow, frames are dropped and counted, and no delay builds up.
+
+        for result in rt_seg.stream("video.mp4"):
+            print(result.pts_seconds, [polyp.box for polyp in result.polyps])
+
+    The settings are those of ``rt-seg stream``, with the same defaults but for `display`.
+
+    Args:
+        source: A video file, a folder or glob of images, a camera (``0``, ``"/dev/video0"``), an address (rtsp, http,
+            udp, ...) or ``"demo"``. A path object is always a file or folder.
+        engine: A model to load, as `rt_seg.load_engine` takes it, or an engine that is loaded: it stays yours to close,
+            and serves one stream after another.
+        precision: Arithmetic on the CPU, see `rt_seg.load_engine`; not for an engine that is loaded.
+        threshold: Probability (0-1) from which a pixel counts as polyp; None: the model's own.
+        stabilise: How much masks are held still: ``off``, ``light`` or ``strong``; None: light, for images off.
+        min_frames: ``K/N``: a polyp counts once K of the last N frames showed it; None: 2/3, for images 1/1.
+        roi: Part of the picture that is segmented: ``auto`` (the field of view), ``full`` or ``X,Y,W,H`` in pixels.
+        redact: Whether all outside the field of view, and text in it, is blacked out before anything else sees it.
+        start: Stream time in seconds at which a file begins.
+        duration: Seconds of it; None: to the end.
+        limit: Frames of it; None: all.
+        live: Play a file at its own pace, as if it were a camera.
+        display: Of a live source: ``aligned``: each frame comes with its own mask. ``passthrough``: each frame comes at
+            once, with the newest mask moved to where the tissue is.
+        max_staleness: With ``passthrough``, milliseconds after which a mask is withheld.
+        signal_timeout: Seconds without a picture after which a live source counts as lost.
+        reconnect: Attempts to open a lost source again; None: without end.
+        camera_size: ``WxH`` to ask a camera for.
+        camera_fps: Frames a second to ask it for.
+        camera_format: Format on the wire to ask it for.
+
+    Returns:
+        An open stream: an iterator of `FrameResult`, and a context manager. Leaving the loop for good (its end, an
+        error, ``break`` with nothing else holding the stream) or the ``with`` block stops the threads and releases
+        file, camera and engine.
+
+    Raises:
+        SourceError: The source cannot be opened.
+        ModelError: The model cannot be loaded.
+        InputError: A setting cannot be used.
+        RtSegError: Something else of the tree in `rt_seg.errors`. What goes wrong later is raised by the loop, after
+            the results that came before it: `SourceInterrupted` where a file breaks off or a live source stays away,
+            `EngineError` where the engine fails on a file (a live stream goes on without masks and starts it again).
+    """
+    settings = StreamSettings(
+        source=str(Path(source).absolute()) if isinstance(source, os.PathLike) else str(source),
+        engine=os.fspath(engine) if isinstance(engine, str | os.PathLike) else "given",
+        precision=precision,
+        threshold=threshold,
+        stabilise=stabilise,
+        min_frames=min_frames,
+        roi=roi,
+        redact=redact,
+        start=start,
+        duration=duration,
+        limit=limit,
+        show=False,
+        live=live,
+        display=display,
+        max_staleness_ms=max_staleness,
+        signal_timeout=signal_timeout,
+        reconnect=reconnect,
+        camera_size=camera_size,
+        camera_fps=camera_fps,
+        camera_format=camera_format,
+    )
+    settings.check()
+    return Stream(settings, None if isinstance(engine, str | os.PathLike) else engine)
+
+
+class Stream(Iterator[FrameResult]):
+    """A stream that runs while it is iterated over; made by `stream`. One thread iterates; `close` is thread-safe.
+
+    It can be iterated over once. Its threads start with the first frame that is asked for.
+    """
+
+    def __init__(self, settings: StreamSettings, engine: Engine | None = None) -> None:
+        self._run = _Run(settings, engine)
+        # also when the stream is forgotten, and at the end of the process; nothing in a run leads back to the stream
+        self._release = weakref.finalize(self, _Run.release, self._run)
+
+    @property
+    def source(self) -> SourceInfo:
+        """What is known of the source: size, frame rate, number of frames."""
+        return self._run.source
+
+    @property
+    def engine(self) -> EngineInfo:
+        """What infers, on what."""
+        return self._run.engine
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Frames of a live source that were lost so far, by cause; ``loop``: this loop was slow."""
+        return self._run.dropped
+
+    @property
+    def error(self) -> BaseException | None:
+        """What went wrong first, if anything did: also where a live stream goes on."""
+        return self._run.pipeline.error
+
+    def __next__(self) -> FrameResult:
+        """The next frame; see `stream` for what it raises."""
+        if not self._release.alive:
+            raise StopIteration
+        rendered = self._run.take()
+        if rendered is not None:
+            return handed_over(rendered)
+        closed = not self._release.alive
+        self.close()
+        error = self._run.fatal
+        if error is not None and not closed:
+            raise error
+        raise StopIteration
+
+    def close(self) -> None:
+        """Stop and release everything; a second call does nothing. A loop in another thread ends."""
+        self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Run:
+    """The parts of a stream, and where its results wait."""
+
+    def __init__(self, settings: StreamSettings, engine: Engine | None) -> None:
+        self._given = engine is not None
+        self._started = False
+        with ExitStack() as opened:
+            self._join(settings, engine, opened)
+            opened.pop_all()
+
+    def _join(self, settings: StreamSettings, engine: Engine | None, opened: ExitStack) -> None:
+        """Open everything; what is open is closed by the stack if something cannot be."""
+        stopped, reopen = threading.Event(), make_opener(settings)
+        source = self._opened = paced(reopen(), settings, stopped)
+        opened.callback(source.close)
+        info = self.source = source.info
+        check_roi(parse_roi(settings.roi), info.width, info.height)
+        shared = self._shared = Shared.of(settings)
+        opened.callback(shared.scribe.close, 0.0)
+
+        def load() -> Engine:
+            return load_engine(settings.engine, precision=settings.precision)
+
+        if engine is None:
+            engine = load()
+            opened.callback(engine.close)
+        self.engine = engine.info
+        segment = self._segment = Segment(engine, settings.threshold, None if self._given else load)
+        policy = Policy.LATEST if info.live else Policy.EVERY
+        self._results: Channel[Rendered] = Channel(1 if info.live else _AHEAD, policy)
+        journal = Journal(shared.scribe, None)
+        refine = make_refine(shared, journal, info)
+        self._report = Report(shared.status, journal, refine)
+        self.pipeline = Pipeline(
+            source,
+            make_prepare(shared, engine, info),
+            segment,
+            _make_hand_over(shared),
+            [_Loop(self._results)],
+            refine=refine,
+            admit=make_admit(settings),
+            statistics=shared.statistics,
+            status=shared.status,
+            parallel_calls=parallel_calls(engine, settings),
+            policy=policy,
+            live=Live(
+                settings.chosen_display(),
+                make_upkeep(settings, info, reopen, stopped),
+                EngineCare(None if self._given else segment.restart),
+            ),
+            observation=self._report,
+        )
+
+    def take(self) -> Rendered | None:
+        """Wait for the next picture; None at the end, when all threads have left."""
+        if not self._started:
+            self._started = True
+            _opencv.take()
+            self.pipeline.start()
+        try:
+            return self._results.get()
+        except ChannelClosed:
+            self.pipeline.wait()
+            return None
+        finally:
+            for line in self._report.take_lines():
+                _log.warning("%s: %s", self.source.name, line)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        lost = self.pipeline.dropped
+        loop = lost.pop(_Loop.name, 0) + self._results.dropped
+        return lost | ({_Loop.name: loop} if loop else {})
+
+    @property
+    def fatal(self) -> BaseException | None:
+        """What ended it, if by an error."""
+        return self.pipeline.error if self.pipeline.broken_off else None
+
+    def release(self) -> None:
+        """Stop and close everything. Called once."""
+        self._results.cancel()
+        if threading.current_thread().name.startswith("rt-seg "):
+            # the collector may call from any thread, also from one that would be waited for
+            threading.Thread(target=self._close, name="rt-seg release", daemon=True).start()
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        if self._started:
+            self.pipeline.stop()
+            self.pipeline.wait()
+            _opencv.give_back()
+        else:
+            self._opened.close()
+        self._shared.scribe.close(_SCRIBE_SECONDS)
+        if not self._given and not (self._started and self.pipeline.left_behind):
+            self._segment.close()  # it may hang as a call into it does
+
+
+class _Loop:
+    """The sink that hands pictures to the loop; see `Sink`."""
+
+    name = "loop"
+    path: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, results: Channel[Rendered]) -> None:
+        self._results = results
+
+    def write(self, rendered: Rendered) -> None:
+        """Wait until the loop has room (EVERY), or let go of an older picture (LATEST)."""
+        try:
+            self._results.put(rendered)
+        except ChannelClosed:
+            return  # the loop was left
+
+    def close(self) -> None:
+        """Tell the loop that nothing more comes."""
+        self._results.close()
+
+
+def _make_hand_over(shared: Shared) -> "_HandOver":
+    settings = shared.settings
+    passthrough = settings.chosen_display() == "passthrough"
+    follow = Follow(settings.max_staleness_ms / 1000, GlobalMotion()) if passthrough else None
+    return _HandOver(Overlay("none"), Hud(), shared.controls, shared.statistics, shared.status, follow=follow)
+
+
+class _HandOver(Render):
+    """Chooses mask and state as for a picture, but draws nothing and so copies nothing."""
+
+    def __call__(self, showing: Showing) -> Rendered:
+        """Take one frame."""
+        if not showing.signal:
+            state, segmentation = StreamState.NO_SIGNAL, None
+        else:
+            segmentation = self._chosen(showing)
+            state = self._state(showing, segmentation)
+        spans = showing.spans if segmentation is None else {**showing.spans, **segmentation.spans}
+        image, now = showing.frame.image, time.perf_counter_ns()
+        return Rendered(showing.frame, image, segmentation, spans, now, state, signal=showing.signal)
+
+
+class _OpenCvThreads:
+    """Keeps OpenCV's pool from fighting the pipeline's threads for the cores, while any stream runs. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._streams = 0
+        self._before = 0
+
+    def take(self) -> None:
+        with self._lock:
+            if self._streams == 0:
+                self._before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._streams += 1
+
+    def give_back(self) -> None:
+        with self._lock:
+            self._streams -= 1
+            if self._streams == 0:
+                cv2.setNumThreads(self._before)
+
+
+_opencv = _OpenCvThreads()
