@@ -9,47 +9,26 @@ Run as ``python -m rt_seg.benchmarks.engine``.
 """
 
 import statistics
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-import numpy.typing as npt
-
 from rt_seg.engines.cpu import usable_cores
-from rt_seg.engines.engine import Engine
 from rt_seg.engines.load import PACKAGED_MODEL
-from rt_seg.engines.masks import dice, threshold_level
 from rt_seg.engines.model_file import int8_neighbour
-from rt_seg.engines.resize import resize_image
-from rt_seg.engines.samples import load_samples
 from rt_seg.engines.tensorrt.driver import probe_driver
 from rt_seg.errors import EngineError, RtSegError
-from rt_seg.realtime.demo import demo_masks, demo_video
-from rt_seg.realtime.sources.open import open_source
-from rt_seg.realtime.statistics import Distribution
-from rt_seg.train.data import find_pairs, read_pair
 
-from .engine_sides import load_side
-from .harness.arithmetic import Histogram, rate
-from .harness.machine import resident_mib
+from .engine_calls import DEVICE_STEPS
+from .harness.arithmetic import Histogram
 from .harness.part import Progress, Rounds, Settings
 from .harness.process import call_fresh
 from .harness.results import Column, Headline, PartResult, Row, Table, percentile_columns
 
-UInt8Array = npt.NDArray[np.uint8]
-
-_WARM_UP = 3  # calls
 _BATCH = 4
 _MAIN_SECONDS, _OTHER_SECONDS = 0.25, 0.12  # of calls: the first case of a side, and each other one
-_DEMO_STEP = 10  # every tenth frame of the demo is judged: the ones between look alike
 _REFERENCE = "ONNX Runtime f32"
-_DEVICE_STEPS = {"copy_in": "copy in (H2D)", "compute": "compute", "copy_out": "copy out (D2H)"}
-"""What a GPU engine's `infer_timed` tells of a call by CUDA events, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,157 +85,6 @@ def _side(name: str, precision: str, path: Path) -> Side:
     return Side(f"{name} {precision}", name, precision, str(path), path.stat().st_size)
 
 
-# --- in the processes of the engines
-
-
-def judge_side(kind: str, precision: str, model: str, data: list[str]) -> dict[str, Any]:
-    """Load an engine once and measure its masks: what is not there or does not run is found out here.
-
-    Args:
-        kind: What `load_side` knows.
-        precision: Number format.
-        model: The file.
-        data: Data folders; empty takes what is packaged.
-
-    Returns:
-        ``mdice`` over the pictures that show a polyp, ``pictures``, and what the engine says it is.
-
-    Raises:
-        RtSegError: It cannot be loaded or run.
-    """
-    cv2.setNumThreads(1)
-    with load_side(kind, precision, model, threads=usable_cores(), calls=1) as engine:
-        values = [_dice(engine, image, mask) for image, mask in _pictures(data) if mask.any()]
-        device = engine.info.device
-    return {"mdice": float(np.mean(values)) if values else None, "pictures": len(values), "device": device}
-
-
-def _dice(engine: Engine, image: UInt8Array, mask: UInt8Array) -> float:
-    probability = _infer_picture(engine, image)
-    height, width = mask.shape
-    stretched = np.asarray(cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    return float(dice(stretched >= threshold_level(engine.spec.threshold), mask > 0))
-
-
-def _infer_picture(engine: Engine, image: UInt8Array) -> UInt8Array:
-    spec = engine.spec
-    probability: UInt8Array = engine.infer(resize_image(image, spec.width, spec.height, spec.interpolation)[None])[0]
-    return probability
-
-
-def _pictures(data: list[str]) -> Iterator[tuple[UInt8Array, UInt8Array]]:
-    if data:
-        yield from (read_pair(pair) for pair in find_pairs([Path(folder) for folder in data]))
-        return
-    yield from ((sample.image, sample.mask) for sample in load_samples())
-    source = open_source(str(demo_video()))
-    try:
-        for frame, mask in zip(source, demo_masks(), strict=False):
-            if frame.index % _DEMO_STEP == 0:
-                yield frame.image, mask
-    finally:
-        source.close()
-
-
-def time_side(kind: str, precision: str, model: str, plan: list[list[int]], seconds: list[float]) -> dict[str, Any]:
-    """Load an engine and call it in each case.
-
-    Args:
-        kind: What `load_side` knows.
-        precision: Number format.
-        model: The file.
-        plan: Threads, batch and calls of each case.
-        seconds: How long each case is called.
-
-    Returns:
-        ``load_seconds`` (imports and compilation) and ``memory_mib`` of the first case; for each case ``rate`` in
-        pictures a second and ``counts`` of durations.
-
-    Raises:
-        RtSegError: It cannot be loaded or run.
-    """
-    before, began = resident_mib(), time.perf_counter()
-    load_seconds, memory = 0.0, None
-    results: list[dict[str, Any]] = []
-    for (threads, batch, calls), duration in zip(plan, seconds, strict=True):
-        with load_side(kind, precision, model, threads=threads, calls=calls) as engine:
-            load_seconds = load_seconds or time.perf_counter() - began
-            results.append(time_case(engine, batch, calls, duration))
-            after = resident_mib()
-        if memory is None and before is not None and after is not None:
-            memory = after - before
-    return {"load_seconds": load_seconds, "memory_mib": memory, "cases": results}
-
-
-def time_case(engine: Engine, batch: int, calls: int, seconds: float) -> dict[str, Any]:
-    """Call an engine in one case; see `time_side` for what is returned, and ``device_counts`` of a GPU's own steps."""
-    frames = _batch_of(engine, batch)
-    durations, together = Distribution(), threading.Barrier(calls)
-    infer, steps = _with_device_times(engine)
-    rates: list[float] = [0.0] * calls
-    failures: list[RtSegError] = []
-
-    def work(number: int) -> None:
-        try:
-            for _ in range(_WARM_UP):
-                engine.infer(frames)
-            together.wait()
-            rates[number] = batch * _call_for(infer, frames, seconds, durations)
-        except RtSegError as exc:
-            together.abort()
-            failures.append(exc)
-        except threading.BrokenBarrierError:
-            pass  # another one failed, and says why
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, calls)]
-    for thread in threads:
-        thread.start()
-    work(0)
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-    device = {name: sorted(step.counts().items()) for name, step in steps.items()}
-    return {"rate": sum(rates), "counts": sorted(durations.counts().items()), "device_counts": device}
-
-
-def _with_device_times(engine: Engine) -> tuple[Callable[[UInt8Array], object], dict[str, Distribution]]:
-    """How to call an engine, and what collects the times on its device; nothing does where it has none."""
-    infer_timed: Any = getattr(engine, "infer_timed", None)
-    if infer_timed is None:
-        return engine.infer, {}
-    steps = {name: Distribution() for name in _DEVICE_STEPS}
-
-    def infer(frames: UInt8Array) -> None:
-        _, parts = infer_timed(frames)
-        for name, step in steps.items():
-            step.add(round(1e6 * sum(getattr(part, name) for part in parts)))
-
-    return infer, steps
-
-
-def _call_for(
-    infer: Callable[[UInt8Array], object], frames: UInt8Array, seconds: float, durations: Distribution
-) -> float:
-    """Call again and again, at least three times; calls a second."""
-    stamps = [time.perf_counter_ns()]
-    end = stamps[0] + int(seconds * 1e9)
-    while stamps[-1] < end or len(stamps) < 4:
-        infer(frames)
-        stamps.append(time.perf_counter_ns())
-        durations.add(stamps[-1] - stamps[-2])
-    return rate(stamps) or 0.0
-
-
-def _batch_of(engine: Engine, batch: int) -> UInt8Array:
-    spec, samples = engine.spec, load_samples()
-    pictures = [samples[number % len(samples)].image for number in range(batch)]
-    return np.stack([resize_image(image, spec.width, spec.height, spec.interpolation) for image in pictures])
-
-
-# --- the part
-
-
 @dataclass(slots=True)
 class _Found:
     """What the rounds have found of a side so far."""
@@ -288,8 +116,9 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
         EngineError: Nothing runs here.
     """
     sides, plan = find_sides(settings), cases(usable_cores(), quick=settings.quick)
+    rounds = Rounds(settings.seconds, settings.repeats, len(sides), progress)
     found, notes, pictures = _judge(sides, settings, progress)
-    rounds = Rounds(settings.seconds, settings.repeats, len(found), progress)
+    rounds.sides = len(found)
     for _ in rounds:
         for one in found:
             rounds.turn(one.side.name)
@@ -308,6 +137,7 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
         notes=tuple(notes),
         setup={"model": name, "pictures": pictures},
         headlines=_headlines(found),
+        spent=rounds.spent,
     )
 
 
@@ -326,7 +156,7 @@ def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[l
         progress.update(0.0, f"{side.name}: masks")
         try:
             answer = call_fresh(
-                f"{__package__}.engine:judge_side",
+                f"{__package__}.engine_calls:judge_side",
                 kind=side.kind,
                 precision=side.precision,
                 model=side.model,
@@ -343,16 +173,20 @@ def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[l
 
 
 def processes(side: Side, plan: Sequence[Case]) -> list[list[Case]]:
-    """Cases by process: TensorFlow takes its number of threads once. Keras' `predict` is not thread-safe."""
+    """Cases by process: TensorFlow takes its number of threads once. Keras' `predict` is not thread-safe.
+
+    Within one, those stand together that can be called on the same engine.
+    """
+    ordered = sorted(plan, key=lambda case: (case.threads, case.calls, case.batch))
     if side.kind not in ("Keras predict", "TensorFlow function"):
-        return [list(plan)]
-    mine = [case for case in plan if case.calls == 1 or side.kind != "Keras predict"]
+        return [ordered]
+    mine = [case for case in ordered if case.calls == 1 or side.kind != "Keras predict"]
     return [[case for case in mine if case.threads == number] for number in sorted({case.threads for case in mine})]
 
 
 def _time(side: Side, plan: Sequence[Case]) -> dict[str, Any]:
     return call_fresh(
-        f"{__package__}.engine:time_side",
+        f"{__package__}.engine_calls:time_side",
         kind=side.kind,
         precision=side.precision,
         model=side.model,
@@ -414,7 +248,7 @@ def _speed_table(found: Sequence[_Found], plan: Sequence[Case]) -> Table:
 def _device_tables(found: Sequence[_Found]) -> list[Table]:
     """Where a call's time goes on a GPU; no table without one."""
     rows = [
-        Row(_DEVICE_STEPS[step], f"{one.side.name}, {case.name}", histograms={"time": Histogram.pooled(histograms)})
+        Row(DEVICE_STEPS[step], f"{one.side.name}, {case.name}", histograms={"time": Histogram.pooled(histograms)})
         for one in found
         for (case, step), histograms in one.device.items()
     ]

@@ -67,13 +67,13 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
     frames = _QUICK_FRAMES if settings.quick else _FRAMES
     ours: list[StreamRun] = []
     plain: list[dict[str, Any]] = []
+    rounds = Rounds(settings.seconds, settings.repeats, 2, progress)
     with tempfile.TemporaryDirectory(prefix="rt-seg-") as name:
         folder = Path(name)
         progress.update(0.0, "making the clip")
         clip, (width, height) = _clip(settings, folder, frames)
         model = run_stream_fresh(clip, folder / "ours.mp4", settings.engine, _WARM_UP_FRAMES).model
         run_plain_fresh(clip, folder / "plain.mp4", model, _WARM_UP_FRAMES)
-        rounds = Rounds(settings.seconds, settings.repeats, 2, progress)
         for _ in rounds:
             rounds.turn(OURS)
             ours.append(run_stream_fresh(clip, folder / "ours.mp4", settings.engine, frames))
@@ -92,6 +92,7 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
             Headline("% of the limit by the cores", "runs", OURS, "share"),
             Headline("s to the first overlay", "runs", OURS, "first"),
         ),
+        spent=rounds.spent,
     )
 
 

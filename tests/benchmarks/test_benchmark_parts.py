@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rt_seg.benchmarks import engine, scale, stream
+from rt_seg.benchmarks import engine, engine_calls, scale, stream
 from rt_seg.benchmarks.clips import make_clip
 from rt_seg.benchmarks.engine import Case, Side, cases, processes
 from rt_seg.benchmarks.harness.arithmetic import Histogram
@@ -58,12 +58,13 @@ def test_engine_part_measures_what_runs_and_names_what_does_not(tiny_model_path:
     assert one.histograms["latency"].count >= 6
     assert min(one.values["rate"]) > 0
     assert all(0 <= done <= 1 for done, _ in bar.seen)
+    assert {"preparation", "OpenVINO f32", "ONNX Runtime f32"} <= result.spent.keys()
 
 
 @pytest.mark.slow
 def test_engine_calls_at_once_and_batches_are_counted_in_pictures(tiny_model_path: Path) -> None:
     """Each call of two threads is in the histogram; a batch of four is four pictures a call."""
-    answer = engine.time_side("OpenVINO", "f32", str(tiny_model_path), [[1, 4, 1], [1, 1, 2]], [0.01, 0.01])
+    answer = engine_calls.time_side("OpenVINO", "f32", str(tiny_model_path), [[1, 4, 1], [1, 1, 2]], [0.01, 0.01])
     batch, together = (Histogram({int(us): n for us, n in case["counts"]}) for case in answer["cases"])
     assert batch.count >= 3
     assert together.count >= 6
@@ -114,7 +115,7 @@ def test_device_times_of_a_gpu_engine_are_kept_apart() -> None:
             return self.infer(frames), (times, times)
 
     with TimedEngine(lambda frames: frames[..., 0].copy(), ModelSpec("timed", 8, 8)) as timed:
-        case = engine.time_case(timed, 2, 1, 0.001)
+        case = engine_calls.time_case(timed, 2, 1, 0.001)
     (calls,) = {sum(dict(counts).values()) for counts in case["device_counts"].values()}
     assert calls == sum(dict(case["counts"]).values()) >= 3
     assert {name: list(dict(counts)) for name, counts in case["device_counts"].items()} == {
@@ -133,7 +134,8 @@ def test_cases_cover_threads_batch_and_calls() -> None:
 def test_tensorflow_gets_a_process_for_each_number_of_threads() -> None:
     """Its threads are set once in a process; Keras' predict is never called from several threads."""
     plan = cases(2, quick=False)
-    assert processes(Side("x", "OpenVINO", "f32", "", 0), plan) == [plan]
+    together = [Case(1), Case(1, batch=4), Case(1, calls=2), Case(2)]
+    assert processes(Side("x", "OpenVINO", "f32", "", 0), plan) == [together]
     split = processes(Side("x", "TensorFlow function", "f32", "", 0), plan)
     assert split == [[Case(1), Case(1, batch=4), Case(1, calls=2)], [Case(2)]]
     assert processes(Side("x", "Keras predict", "f32", "", 0), plan) == [[Case(1), Case(1, batch=4)], [Case(2)]]
