@@ -200,7 +200,10 @@ class Statistics:
 
     def _stage(self, name: str) -> Distribution:
         with self._lock:
-            return self._stages.setdefault(name, Distribution())
+            stage = self._stages.get(name)
+            if stage is None:  # not setdefault: an empty histogram for each call took 1 ms of every frame
+                stage = self._stages[name] = Distribution()
+            return stage
 
     @property
     def stages(self) -> dict[str, Distribution]:
