@@ -201,7 +201,7 @@ class Statistics:
     def _stage(self, name: str) -> Distribution:
         with self._lock:
             stage = self._stages.get(name)
-            if stage is None:  # not setdefault: an empty histogram for each call took 1 ms of every frame
+            if stage is None:  # not setdefault: it would make an empty histogram of 0.2 MB for every call
                 stage = self._stages[name] = Distribution()
             return stage
 
