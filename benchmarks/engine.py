@@ -81,6 +81,21 @@ def find_sides(settings: Settings) -> list[Side]:
     return sides + ([_side("TensorRT", "fp16", path)] if probe_driver().gpus else [])
 
 
+def left_out(sides: Sequence[Side]) -> list[str]:
+    """Engines that were not even tried, with the reason."""
+    kinds = {side.kind for side in sides}
+    if "given" in kinds:
+        return []
+    reasons = {
+        "TensorRT": ("TensorRT", "there is no NVIDIA GPU"),
+        "Keras predict": (
+            "Keras and TensorFlow",
+            "they run the .keras file that the model came from; give it by --keras",
+        ),
+    }
+    return [f"{name} not measured: {reason}" for kind, (name, reason) in reasons.items() if kind not in kinds]
+
+
 def _side(name: str, precision: str, path: Path) -> Side:
     return Side(f"{name} {precision}", name, precision, str(path), path.stat().st_size)
 
@@ -119,6 +134,7 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
     rounds = Rounds(settings.seconds, settings.repeats, len(sides), progress)
     found, notes, pictures = _judge(sides, settings, progress)
     rounds.sides = len(found)
+    notes += left_out(sides)
     for _ in rounds:
         for one in found:
             rounds.turn(one.side.name)

@@ -17,6 +17,7 @@ from rt_seg.realtime.stream import run_stream
 
 from .clips import loop_clip, make_clip
 from .harness.arithmetic import Histogram
+from .harness.inputs import check_video, clip_source
 from .harness.part import Progress, Rounds, Settings
 from .harness.process import call_fresh
 from .harness.results import Column, Headline, PartResult, Row, Table, Timeline, percentile_columns
@@ -128,7 +129,8 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
     Raises:
         ModelError: The model is unusable.
     """
-    size = _QUICK_SIZE if settings.quick else _SIZE
+    material, shown = clip_source(settings.source)
+    size = _size(settings)
     frames = {pace: frames_of(pace, quick=settings.quick) for pace in PACES}
     runs: dict[int, list[LiveRun]] = {pace: [] for pace in PACES}
     # delays are pooled, so three rounds say as much here as five elsewhere, in the time there is
@@ -136,7 +138,7 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
     with tempfile.TemporaryDirectory(prefix="rt-seg-") as name:
         folder = Path(name)
         progress.update(0.0, "making the clips")
-        source = make_clip(folder / "clip.mp4", *size, _CLIP_FRAMES)
+        source = make_clip(folder / "clip.mp4", *size, _CLIP_FRAMES, material)
         clips = {pace: loop_clip(source, folder / f"{pace}.mp4", frames[pace], pace) for pace in PACES}
         for _ in rounds:
             for pace, clip in clips.items():
@@ -146,7 +148,7 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
     engine = runs[PACES[0]][0].engine
     return PartResult(
         name="live",
-        title=f"Live: the packaged clip at {size[0]}x{size[1]}, played at several paces; {engine}",
+        title=f"Live: {shown} at {size[0]}x{size[1]}, played at several paces; {engine}",
         tables=(_delays_table(runs), _frames_table(runs)),
         notes=(
             "software path only, from the frame in memory to its hand-over: no capture card, no encoder of a view, no "
@@ -155,13 +157,20 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
             "FDA De Novo DEN200055 states of another device as a whole; it is there to compare with, no verdict",
         ),
         timelines=tuple(runs[pace][-1].timeline(pace) for pace in (_MAIN_PACE, PACES[-1])),
-        setup={"width": size[0], "height": size[1], "engine": engine},
+        setup={"clip": shown, "width": size[0], "height": size[1], "engine": engine},
         headlines=(
             Headline(f"ms video delay at {_MAIN_PACE} frames/s, p50", "delays", _label(_VIDEO, _MAIN_PACE), "delay"),
             Headline(f"% with a current mask at {_MAIN_PACE} frames/s", "frames", _pace(_MAIN_PACE), "current"),
         ),
         spent=rounds.spent,
     )
+
+
+def _size(settings: Settings) -> tuple[int, int]:
+    if settings.source is not None:
+        width, height = check_video(settings.source)
+        return width - width % 2, height - height % 2
+    return _QUICK_SIZE if settings.quick else _SIZE
 
 
 _VIDEO, _ANNOTATION = "video delay", "annotation delay"

@@ -17,7 +17,7 @@ from rt_seg.engines.cpu import usable_cores
 
 from .clips import make_clip
 from .harness.arithmetic import Histogram
-from .harness.inputs import check_video
+from .harness.inputs import check_video, clip_source
 from .harness.part import Progress, Rounds, Settings
 from .harness.process import call_fresh
 from .harness.results import Column, Headline, PartResult, Row, Table, percentile_columns
@@ -79,7 +79,7 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
             ours.append(run_stream_fresh(clip, folder / "ours.mp4", settings.engine, frames))
             rounds.turn(PLAIN)
             plain.append(run_plain_fresh(clip, folder / "plain.mp4", model, frames))
-    shown = clip.name if settings.source else "the packaged clip"
+    _, shown = clip_source(settings.source)
     return PartResult(
         name="stream",
         title=f"Stream: {shown} at {width}x{height}, {ours[0].frames_out} frames, overlay written; {ours[0].engine}",

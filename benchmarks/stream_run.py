@@ -4,6 +4,7 @@
 """
 
 import resource
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +28,12 @@ _QUEUES = {"preprocess": ("infer",), "overlay": ("render", "show")}
 
 
 class _Watcher:
-    """Keeps the pipeline, and looks at the memory some ten times a second."""
+    """Keeps the pipeline, and looks at frames and memory some ten times a second."""
 
     def __init__(self) -> None:
         self.pipeline: Pipeline | None = None
         self.resident: list[tuple[int, float]] = []
+        self.progress: list[tuple[int, int]] = []
 
     def note(self, line: str) -> None:
         """Nobody reads it."""
@@ -41,6 +43,7 @@ class _Watcher:
 
     def update(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
+        self.progress.append((time.perf_counter_ns(), pipeline.frames_out))
         size = resident_mib()
         if size is not None:
             self.resident.append((pipeline.frames_out, size))
@@ -74,6 +77,7 @@ def stream_file(
     target = None if output is None else Path(output)
     settings = StreamSettings(source, engine, precision=precision, output=target, show=False, limit=limit)
     summary = run_stream(settings, watcher)
+    ended_ns = time.perf_counter_ns()
     if summary.error is not None:
         raise summary.error
     assert watcher.pipeline is not None  # noqa: S101  # a stream that ended was watched
@@ -93,6 +97,7 @@ def stream_file(
         "stage_counts": {name: sorted(stage.counts().items()) for name, stage in stages.items()},
         "occupancy": pipeline.occupancy,
         "resident_mib": watcher.resident,
+        "progress": [*watcher.progress, (ended_ns, summary.frames_out)],
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
@@ -114,6 +119,7 @@ class StreamRun:
         stages: Time a frame spent in each stage.
         occupancy: Mean share (0-1) of each channel that was full, by `Pipeline.occupancy`'s names.
         resident_mib: Frames out and memory, some ten times a second.
+        progress: `time.perf_counter_ns` and frames out, likewise, and at the end.
         peak_mib: Most memory of the process.
     """
 
@@ -129,6 +135,7 @@ class StreamRun:
     stages: Mapping[str, Histogram]
     occupancy: Mapping[str, float]
     resident_mib: list[tuple[int, float]]
+    progress: list[tuple[int, int]]
     peak_mib: float
 
     @classmethod

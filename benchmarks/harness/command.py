@@ -35,7 +35,7 @@ def benchmark(
     source: Annotated[
         Path | None,
         typer.Option(
-            help="Video to measure on; by default the packaged clip, scaled to 1080p.",
+            help="Video to measure on, for stream, live and scale; by default the packaged clip, scaled to 1080p.",
             rich_help_panel=_WHAT,
             show_default=False,
         ),
