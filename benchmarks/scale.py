@@ -15,8 +15,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from rt_seg.engines.cpu import usable_cores
 
 from .clips import loop_clip, make_clip
@@ -25,7 +23,7 @@ from .harness.part import Progress, Rounds, Settings
 from .harness.process import Child
 from .harness.results import Column, PartResult, Row, Table
 from .stream import run_stream_fresh
-from .stream_run import StreamRun
+from .stream_run import StreamRun, memory_growth, rate_together
 
 Size = tuple[int, int]
 
@@ -232,42 +230,6 @@ def _length_figures(runs: Sequence[StreamRun]) -> dict[str, list[float]]:
     growths = [growth for run in runs if (growth := memory_growth(run.resident_mib)) is not None]
     figures = {"time": [1000 / run.fps for run in runs], "memory": [run.peak_mib for run in runs]}
     return {**figures, "growth": growths} if growths else figures
-
-
-def rate_together(runs: Sequence[StreamRun]) -> float | None:
-    """Frames a second of all runs, over the time in which all of them run; None where there is none.
-
-    Starting a process takes its time, and the last ones have the cores for themselves: neither counts.
-    """
-    stamps = [[stamp for stamp, frames in run.progress if frames] for run in runs]
-    begin, end = max(of_run[0] for of_run in stamps), min(of_run[-1] for of_run in stamps)
-    if end <= begin:
-        return None
-    return sum(_frames_at(run, end) - _frames_at(run, begin) for run in runs) / (end - begin) * 1e9
-
-
-def _frames_at(run: StreamRun, stamp_ns: int) -> float:
-    stamps, frames = zip(*run.progress, strict=True)
-    return float(np.interp(stamp_ns, stamps, frames))
-
-
-def memory_growth(resident_mib: Sequence[tuple[int, float]]) -> float | None:
-    """How much more memory a run used in its last tenth than in its second, in percent.
-
-    The first tenth is left out: buffers fill in it, and libraries start their threads.
-
-    Args:
-        resident_mib: Frames out and resident memory, some ten times a second.
-
-    Returns:
-        None for a run too short to have ten looks at its memory.
-    """
-    sizes = [size for frames, size in resident_mib if frames]
-    tenth = len(sizes) // 10
-    if tenth < 1:
-        return None
-    early, late = max(sizes[tenth : 2 * tenth]), max(sizes[-tenth:])
-    return 100 * (late / early - 1)
 
 
 if __name__ == "__main__":

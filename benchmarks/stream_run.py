@@ -5,10 +5,12 @@
 
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+import numpy as np
 
 from rt_seg.engines.engine import EngineInfo
 from rt_seg.engines.load import PrecisionChoice
@@ -169,3 +171,39 @@ class StreamRun:
         """How full (0-1) the queue in front of a stage was on average; None where it has none."""
         names = _QUEUES.get(stage, () if stage == "infer" else (stage,))
         return next((self.occupancy[name] for name in names if name in self.occupancy), None)
+
+
+def rate_together(runs: Sequence[StreamRun]) -> float | None:
+    """Frames a second of all runs, over the time in which all of them run; None where there is none.
+
+    Starting a process takes its time, and the last ones have the cores for themselves: neither counts.
+    """
+    stamps = [[stamp for stamp, frames in run.progress if frames] for run in runs]
+    begin, end = max(of_run[0] for of_run in stamps), min(of_run[-1] for of_run in stamps)
+    if end <= begin:
+        return None
+    return sum(_frames_at(run, end) - _frames_at(run, begin) for run in runs) / (end - begin) * 1e9
+
+
+def _frames_at(run: StreamRun, stamp_ns: int) -> float:
+    stamps, frames = zip(*run.progress, strict=True)
+    return float(np.interp(stamp_ns, stamps, frames))
+
+
+def memory_growth(resident_mib: Sequence[tuple[int, float]]) -> float | None:
+    """How much more memory a run used in its last tenth than in its second, in percent.
+
+    The first tenth is left out: buffers fill in it, and libraries start their threads.
+
+    Args:
+        resident_mib: Frames out and resident memory, some ten times a second.
+
+    Returns:
+        None for a run too short to have ten looks at its memory.
+    """
+    sizes = [size for frames, size in resident_mib if frames]
+    tenth = len(sizes) // 10
+    if tenth < 1:
+        return None
+    early, late = max(sizes[tenth : 2 * tenth]), max(sizes[-tenth:])
+    return 100 * (late / early - 1)

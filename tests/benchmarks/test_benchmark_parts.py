@@ -12,8 +12,8 @@ from rt_seg.benchmarks.harness.arithmetic import Histogram
 from rt_seg.benchmarks.harness.machine import LoadWatch, describe_machine
 from rt_seg.benchmarks.harness.part import Settings
 from rt_seg.benchmarks.harness.results import PartResult, Row, Table
-from rt_seg.benchmarks.scale import Plan, memory_growth, rate_together
-from rt_seg.benchmarks.stream_run import StreamRun
+from rt_seg.benchmarks.scale import Plan
+from rt_seg.benchmarks.stream_run import StreamRun, memory_growth, rate_together
 from rt_seg.engines.cpu import Cpu, usable_cores
 from rt_seg.engines.engine import CallableEngine, UInt8Array
 from rt_seg.engines.spec import ModelSpec
