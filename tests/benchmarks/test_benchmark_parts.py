@@ -7,7 +7,8 @@ import pytest
 
 from rt_seg.benchmarks import engine, engine_calls, scale, stream
 from rt_seg.benchmarks.clips import make_clip
-from rt_seg.benchmarks.engine import Case, Side, cases, processes
+from rt_seg.benchmarks.engine import cases, processes
+from rt_seg.benchmarks.engine_tables import Case, Side
 from rt_seg.benchmarks.harness.arithmetic import Histogram
 from rt_seg.benchmarks.harness.machine import LoadWatch, describe_machine
 from rt_seg.benchmarks.harness.part import Settings
