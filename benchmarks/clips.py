@@ -1,4 +1,4 @@
-"""Clips to measure on, made from the packaged demo: no figure depends on a file that others do not have."""
+"""Clips to measure on, made from the packaged demo, so that no figure depends on a file that others do not have."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -12,31 +12,35 @@ from rt_seg.realtime.sources.open import open_source
 FPS = 30
 
 
-def make_clip(path: Path, width: int, height: int, frames: int) -> Path:
-    """Write the demo, scaled and repeated, as H.264 (x264 ``veryfast``, crf 20, as a capture box would record).
+def make_clip(path: Path, width: int, height: int, frames: int, source: str = "demo") -> Path:
+    """Write a video, scaled and repeated, as H.264 (x264 ``veryfast``, crf 20, as a capture box would record).
 
     Args:
         path: The MP4 to write.
         width: Width in pixels, even.
         height: Height in pixels, even.
-        frames: Number of frames; the demo starts over as often as needed.
+        frames: Number of frames; the video starts over as often as needed.
+        source: The video, as for `open_source`; by default the packaged demo.
 
     Returns:
         The path.
+
+    Raises:
+        SourceError: The video is unusable.
     """
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "20"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         written = 0
         while written < frames:
-            source = open_source("demo", limit=frames - written)
-            for frame in source:
+            opened = open_source(source, limit=frames - written)
+            for frame in opened:
                 image = np.asarray(cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
                 picture = av.VideoFrame.from_ndarray(image, format="bgr24")
                 picture.pts, picture.time_base = written, Fraction(1, FPS)
                 container.mux(stream.encode(picture))
                 written += 1
-            source.close()
+            opened.close()
         container.mux(stream.encode())
     return path
 

@@ -8,76 +8,23 @@ a GPU is waited for.
 Run as ``python -m rt_seg.benchmarks.engine``.
 """
 
-import statistics
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-import numpy.typing as npt
-
 from rt_seg.engines.cpu import usable_cores
-from rt_seg.engines.engine import Engine
 from rt_seg.engines.load import PACKAGED_MODEL
-from rt_seg.engines.masks import dice, threshold_level
 from rt_seg.engines.model_file import int8_neighbour
-from rt_seg.engines.resize import resize_image
-from rt_seg.engines.samples import load_samples
 from rt_seg.engines.tensorrt.driver import probe_driver
 from rt_seg.errors import EngineError, RtSegError
-from rt_seg.realtime.demo import demo_masks, demo_video
-from rt_seg.realtime.sources.open import open_source
-from rt_seg.realtime.statistics import Distribution
-from rt_seg.train.data import find_pairs, read_pair
 
-from .engine_sides import load_side
-from .harness.arithmetic import Histogram, rate
-from .harness.machine import resident_mib
+from .engine_tables import Case, Found, Side, device_tables, engines_table, headlines, speed_table
 from .harness.part import Progress, Rounds, Settings
 from .harness.process import call_fresh
-from .harness.results import Column, Headline, PartResult, Row, Table, percentile_columns
+from .harness.results import PartResult
 
-UInt8Array = npt.NDArray[np.uint8]
-
-_WARM_UP = 3  # calls
 _BATCH = 4
 _MAIN_SECONDS, _OTHER_SECONDS = 0.25, 0.12  # of calls: the first case of a side, and each other one
-_DEMO_STEP = 10  # every tenth frame of the demo is judged: the ones between look alike
-_REFERENCE = "ONNX Runtime f32"
-_DEVICE_STEPS = {"copy_in": "copy in (H2D)", "compute": "compute", "copy_out": "copy out (D2H)"}
-"""What a GPU engine's `infer_timed` tells of a call by CUDA events, in milliseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """An engine in one precision; `kind` is what `load_side` knows it by."""
-
-    name: str
-    kind: str
-    precision: str
-    model: str
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """How an engine is called: threads for one call, pictures in one call, calls at once."""
-
-    threads: int
-    batch: int = 1
-    calls: int = 1
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        parts = [f"{self.threads} thread{'s' if self.threads > 1 else ''}"]
-        parts += [f"batch {self.batch}"] if self.batch > 1 else []
-        parts += [f"{self.calls} calls at once"] if self.calls > 1 else []
-        return ", ".join(parts)
 
 
 def cases(cores: int, *, quick: bool) -> list[Case]:
@@ -102,183 +49,23 @@ def find_sides(settings: Settings) -> list[Side]:
     return sides + ([_side("TensorRT", "fp16", path)] if probe_driver().gpus else [])
 
 
+def left_out(sides: Sequence[Side]) -> list[str]:
+    """Engines that were not even tried, with the reason."""
+    kinds = {side.kind for side in sides}
+    if "given" in kinds:
+        return []
+    reasons = {
+        "TensorRT": ("TensorRT", "there is no NVIDIA GPU"),
+        "Keras predict": (
+            "Keras and TensorFlow",
+            "they run the .keras file that the model came from; give it by --keras",
+        ),
+    }
+    return [f"{name} not measured: {reason}" for kind, (name, reason) in reasons.items() if kind not in kinds]
+
+
 def _side(name: str, precision: str, path: Path) -> Side:
     return Side(f"{name} {precision}", name, precision, str(path), path.stat().st_size)
-
-
-# --- in the processes of the engines
-
-
-def judge_side(kind: str, precision: str, model: str, data: list[str]) -> dict[str, Any]:
-    """Load an engine once and measure its masks: what is not there or does not run is found out here.
-
-    Args:
-        kind: What `load_side` knows.
-        precision: Number format.
-        model: The file.
-        data: Data folders; empty takes what is packaged.
-
-    Returns:
-        ``mdice`` over the pictures that show a polyp, ``pictures``, and what the engine says it is.
-
-    Raises:
-        RtSegError: It cannot be loaded or run.
-    """
-    cv2.setNumThreads(1)
-    with load_side(kind, precision, model, threads=usable_cores(), calls=1) as engine:
-        values = [_dice(engine, image, mask) for image, mask in _pictures(data) if mask.any()]
-        device = engine.info.device
-    return {"mdice": float(np.mean(values)) if values else None, "pictures": len(values), "device": device}
-
-
-def _dice(engine: Engine, image: UInt8Array, mask: UInt8Array) -> float:
-    probability = _infer_picture(engine, image)
-    height, width = mask.shape
-    stretched = np.asarray(cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    return float(dice(stretched >= threshold_level(engine.spec.threshold), mask > 0))
-
-
-def _infer_picture(engine: Engine, image: UInt8Array) -> UInt8Array:
-    spec = engine.spec
-    probability: UInt8Array = engine.infer(resize_image(image, spec.width, spec.height, spec.interpolation)[None])[0]
-    return probability
-
-
-def _pictures(data: list[str]) -> Iterator[tuple[UInt8Array, UInt8Array]]:
-    if data:
-        yield from (read_pair(pair) for pair in find_pairs([Path(folder) for folder in data]))
-        return
-    yield from ((sample.image, sample.mask) for sample in load_samples())
-    source = open_source(str(demo_video()))
-    try:
-        for frame, mask in zip(source, demo_masks(), strict=False):
-            if frame.index % _DEMO_STEP == 0:
-                yield frame.image, mask
-    finally:
-        source.close()
-
-
-def time_side(kind: str, precision: str, model: str, plan: list[list[int]], seconds: list[float]) -> dict[str, Any]:
-    """Load an engine and call it in each case.
-
-    Args:
-        kind: What `load_side` knows.
-        precision: Number format.
-        model: The file.
-        plan: Threads, batch and calls of each case.
-        seconds: How long each case is called.
-
-    Returns:
-        ``load_seconds`` (imports and compilation) and ``memory_mib`` of the first case; for each case ``rate`` in
-        pictures a second and ``counts`` of durations.
-
-    Raises:
-        RtSegError: It cannot be loaded or run.
-    """
-    before, began = resident_mib(), time.perf_counter()
-    load_seconds, memory = 0.0, None
-    results: list[dict[str, Any]] = []
-    for (threads, batch, calls), duration in zip(plan, seconds, strict=True):
-        with load_side(kind, precision, model, threads=threads, calls=calls) as engine:
-            load_seconds = load_seconds or time.perf_counter() - began
-            results.append(time_case(engine, batch, calls, duration))
-            after = resident_mib()
-        if memory is None and before is not None and after is not None:
-            memory = after - before
-    return {"load_seconds": load_seconds, "memory_mib": memory, "cases": results}
-
-
-def time_case(engine: Engine, batch: int, calls: int, seconds: float) -> dict[str, Any]:
-    """Call an engine in one case; see `time_side` for what is returned, and ``device_counts`` of a GPU's own steps."""
-    frames = _batch_of(engine, batch)
-    durations, together = Distribution(), threading.Barrier(calls)
-    infer, steps = _with_device_times(engine)
-    rates: list[float] = [0.0] * calls
-    failures: list[RtSegError] = []
-
-    def work(number: int) -> None:
-        try:
-            for _ in range(_WARM_UP):
-                engine.infer(frames)
-            together.wait()
-            rates[number] = batch * _call_for(infer, frames, seconds, durations)
-        except RtSegError as exc:
-            together.abort()
-            failures.append(exc)
-        except threading.BrokenBarrierError:
-            pass  # another one failed, and says why
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, calls)]
-    for thread in threads:
-        thread.start()
-    work(0)
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-    device = {name: sorted(step.counts().items()) for name, step in steps.items()}
-    return {"rate": sum(rates), "counts": sorted(durations.counts().items()), "device_counts": device}
-
-
-def _with_device_times(engine: Engine) -> tuple[Callable[[UInt8Array], object], dict[str, Distribution]]:
-    """How to call an engine, and what collects the times on its device; nothing does where it has none."""
-    infer_timed: Any = getattr(engine, "infer_timed", None)
-    if infer_timed is None:
-        return engine.infer, {}
-    steps = {name: Distribution() for name in _DEVICE_STEPS}
-
-    def infer(frames: UInt8Array) -> None:
-        _, parts = infer_timed(frames)
-        for name, step in steps.items():
-            step.add(round(1e6 * sum(getattr(part, name) for part in parts)))
-
-    return infer, steps
-
-
-def _call_for(
-    infer: Callable[[UInt8Array], object], frames: UInt8Array, seconds: float, durations: Distribution
-) -> float:
-    """Call again and again, at least three times; calls a second."""
-    stamps = [time.perf_counter_ns()]
-    end = stamps[0] + int(seconds * 1e9)
-    while stamps[-1] < end or len(stamps) < 4:
-        infer(frames)
-        stamps.append(time.perf_counter_ns())
-        durations.add(stamps[-1] - stamps[-2])
-    return rate(stamps) or 0.0
-
-
-def _batch_of(engine: Engine, batch: int) -> UInt8Array:
-    spec, samples = engine.spec, load_samples()
-    pictures = [samples[number % len(samples)].image for number in range(batch)]
-    return np.stack([resize_image(image, spec.width, spec.height, spec.interpolation) for image in pictures])
-
-
-# --- the part
-
-
-@dataclass(slots=True)
-class _Found:
-    """What the rounds have found of a side so far."""
-
-    side: Side
-    mdice: float | None
-    rates: dict[Case, list[float]]
-    counts: dict[Case, list[Histogram]]
-    load_seconds: list[float]
-    memory_mib: list[float]
-    device: dict[tuple[Case, str], list[Histogram]]
-
-    def add(self, plan: Sequence[Case], answer: dict[str, Any], *, first: bool) -> None:
-        """Take in what `time_side` returned; load and memory are those of its first case, with one thread."""
-        for case, figures in zip(plan, answer["cases"], strict=True):
-            self.rates.setdefault(case, []).append(figures["rate"])
-            self.counts.setdefault(case, []).append(Histogram(dict(figures["counts"])))
-            for name, counts in figures["device_counts"].items():
-                self.device.setdefault((case, name), []).append(Histogram(dict(counts)))
-        if first:
-            self.load_seconds.append(answer["load_seconds"])
-            self.memory_mib += [] if answer["memory_mib"] is None else [answer["memory_mib"]]
 
 
 def measure(settings: Settings, progress: Progress) -> PartResult:
@@ -288,8 +75,10 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
         EngineError: Nothing runs here.
     """
     sides, plan = find_sides(settings), cases(usable_cores(), quick=settings.quick)
+    rounds = Rounds(settings.seconds, settings.repeats, len(sides), progress)
     found, notes, pictures = _judge(sides, settings, progress)
-    rounds = Rounds(settings.seconds, settings.repeats, len(found), progress)
+    rounds.sides = len(found)
+    notes += left_out(sides)
     for _ in rounds:
         for one in found:
             rounds.turn(one.side.name)
@@ -304,21 +93,16 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
     return PartResult(
         name="engine",
         title=f"Engines: {name}, arrays in, masks out",
-        tables=(_engines_table(found), _speed_table(found, plan), *_device_tables(found)),
+        tables=(engines_table(found), speed_table(found, plan), *device_tables(found)),
         notes=tuple(notes),
         setup={"model": name, "pictures": pictures},
-        headlines=_headlines(found),
+        headlines=headlines(found),
+        spent=rounds.spent,
     )
 
 
-def _headlines(found: Sequence[_Found]) -> tuple[Headline, ...]:
-    """The fastest engine, one picture a call on one thread."""
-    best = max(found, key=lambda one: statistics.median(one.rates[Case(1)])).side.name
-    return (Headline(f"pictures/s, {best}, one thread", "engines", best, "rate"),)
-
-
-def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[list[_Found], list[str], int]:
-    found: list[_Found] = []
+def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[list[Found], list[str], int]:
+    found: list[Found] = []
     notes: list[str] = []
     pictures = 0
     data = [str(folder) for folder in settings.data]
@@ -326,7 +110,7 @@ def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[l
         progress.update(0.0, f"{side.name}: masks")
         try:
             answer = call_fresh(
-                f"{__package__}.engine:judge_side",
+                f"{__package__}.engine_calls:judge_side",
                 kind=side.kind,
                 precision=side.precision,
                 model=side.model,
@@ -336,90 +120,33 @@ def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[l
             notes.append(f"{side.name} not measured: {exc}")
             continue
         pictures = answer["pictures"]
-        found.append(_Found(side, answer["mdice"], {}, {}, [], [], {}))
+        found.append(Found(side, answer["mdice"], {}, {}, [], [], {}))
     if not found:
         raise EngineError("no engine runs here: " + "; ".join(notes))
     return found, notes, pictures
 
 
 def processes(side: Side, plan: Sequence[Case]) -> list[list[Case]]:
-    """Cases by process: TensorFlow takes its number of threads once. Keras' `predict` is not thread-safe."""
+    """Cases by process: TensorFlow takes its number of threads once. Keras' `predict` is not thread-safe.
+
+    Within one, those stand together that can be called on the same engine.
+    """
+    ordered = sorted(plan, key=lambda case: (case.threads, case.calls, case.batch))
     if side.kind not in ("Keras predict", "TensorFlow function"):
-        return [list(plan)]
-    mine = [case for case in plan if case.calls == 1 or side.kind != "Keras predict"]
+        return [ordered]
+    mine = [case for case in ordered if case.calls == 1 or side.kind != "Keras predict"]
     return [[case for case in mine if case.threads == number] for number in sorted({case.threads for case in mine})]
 
 
 def _time(side: Side, plan: Sequence[Case]) -> dict[str, Any]:
     return call_fresh(
-        f"{__package__}.engine:time_side",
+        f"{__package__}.engine_calls:time_side",
         kind=side.kind,
         precision=side.precision,
         model=side.model,
         plan=[[case.threads, case.batch, case.calls] for case in plan],
         seconds=[_MAIN_SECONDS, *[_OTHER_SECONDS] * (len(plan) - 1)],
     )
-
-
-def _engines_table(found: Sequence[_Found]) -> Table:
-    columns = (
-        Column("rate", "pictures/s"),  # compared once, in the other table
-        Column("ratio", f"times {_REFERENCE}", "", "higher", 2),
-        Column("load", "load", "s", "lower", 2),
-        Column("memory", "memory", "MiB", "lower", 0),
-        Column("size", "file", "MB", digits=1),
-        Column("mdice", "mDice", digits=4),
-        Column("mdice_change", "against f32", digits=4, signed=True),
-    )
-    reference = next((one for one in found if one.side.name == _REFERENCE), None)
-    f32 = next((one.mdice for one in found if one.side.precision == "f32"), None)
-    rows = [_engine_row(one, reference, f32) for one in found]
-    return Table("engines", "One picture a call, one thread", columns, tuple(rows))
-
-
-def _engine_row(one: _Found, reference: _Found | None, f32: float | None) -> Row:
-    case = Case(1)
-    values: dict[str, Sequence[float]] = {"rate": one.rates[case], "load": one.load_seconds, "memory": one.memory_mib}
-    if reference is not None and reference is not one:
-        # each round's own pair: what disturbs a round disturbs both
-        values["ratio"] = [mine / theirs for mine, theirs in zip(one.rates[case], reference.rates[case], strict=True)]
-    exact: dict[str, float | str] = {"size": one.side.size_bytes / 1e6}
-    if one.mdice is not None:
-        exact["mdice"] = one.mdice
-        exact |= {} if f32 is None else {"mdice_change": one.mdice - f32}
-    return Row(one.side.name, values=values, exact=exact)
-
-
-def _speed_table(found: Sequence[_Found], plan: Sequence[Case]) -> Table:
-    columns = (
-        Column("rate", "pictures/s", better="higher"),
-        *percentile_columns("latency"),
-        Column("mdice", "mDice", digits=4),
-    )
-    rows = [
-        Row(
-            case.name,
-            one.side.name,
-            {"rate": one.rates[case]},
-            {} if one.mdice is None else {"mdice": one.mdice},
-            {"latency": Histogram.pooled(one.counts[case])},
-        )
-        for one in found
-        for case in plan
-        if case in one.rates
-    ]
-    return Table("speed", "Threads, batches, calls at once; latency of a call in ms", columns, tuple(rows))
-
-
-def _device_tables(found: Sequence[_Found]) -> list[Table]:
-    """Where a call's time goes on a GPU; no table without one."""
-    rows = [
-        Row(_DEVICE_STEPS[step], f"{one.side.name}, {case.name}", histograms={"time": Histogram.pooled(histograms)})
-        for one in found
-        for (case, step), histograms in one.device.items()
-    ]
-    title = "A call on the GPU, by CUDA events"
-    return [Table("device", title, percentile_columns("time", digits=3), tuple(rows))] if rows else []
 
 
 if __name__ == "__main__":

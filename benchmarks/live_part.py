@@ -17,6 +17,7 @@ from rt_seg.realtime.stream import run_stream
 
 from .clips import loop_clip, make_clip
 from .harness.arithmetic import Histogram
+from .harness.inputs import check_video, clip_source
 from .harness.part import Progress, Rounds, Settings
 from .harness.process import call_fresh
 from .harness.results import Column, Headline, PartResult, Row, Table, Timeline, percentile_columns
@@ -24,9 +25,11 @@ from .live_parts import HandOver, Quiet
 
 PACES = (25, 30, 50, 60, 240)
 _SIZE, _QUICK_SIZE = (1920, 1080), (640, 360)
-_SECONDS, _QUICK_SECONDS = 1.6, 0.8  # of a run, less at the fastest pace, whose clip has no more frames than the others
+_LEAST_FRAMES, _LEAST_SECONDS, _QUICK_SECONDS = 36, 1.0, 0.6  # of a run: three rounds give the 100 frames of a p90
+_FASTEST_FRAMES = 120  # of a run at the last pace
 _REFERENCE_VIDEO_MS, _REFERENCE_ANNOTATION_MS = 5.75, 120.0  # FDA De Novo DEN200055, of another device as a whole
 _MAIN_PACE = 60
+_CLIP_FRAMES = 60  # then it starts over
 
 
 class TimedHandOver(HandOver):
@@ -44,8 +47,8 @@ class TimedHandOver(HandOver):
             self.shown.append((rendered.frame.index, rendered.frame.pts_seconds, self.video_ms[-1]))
 
 
-def play(clip: str, engine: str) -> dict[str, Any]:
-    """Play a clip live in this process, and measure at the hand-over.
+def play(clip: str, engine: str, limit: int) -> dict[str, Any]:
+    """Play so many frames of a clip live in this process, and measure at the hand-over.
 
     Returns:
         JSON values, which `LiveRun.of` reads.
@@ -54,7 +57,7 @@ def play(clip: str, engine: str) -> dict[str, Any]:
         RtSegError: Whatever ended it early.
     """
     hand_over = TimedHandOver()
-    settings = StreamSettings(clip, engine=engine, live=True, display="passthrough", hud=False, show=False)
+    settings = StreamSettings(clip, engine=engine, live=True, display="passthrough", hud=False, show=False, limit=limit)
     summary = run_stream(settings, Quiet(), sinks=[hand_over])
     if summary.error is not None:
         raise summary.error
@@ -113,33 +116,39 @@ class LiveRun:
         return Timeline(f"video delay at {pace} frames/s", "ms", seconds, values, missing)
 
 
+def frames_of(pace: int, *, quick: bool) -> int:
+    """How many frames a run at that pace has: a second of them, and enough for a p90 of three rounds."""
+    if quick:
+        return round(_QUICK_SECONDS * min(pace, _MAIN_PACE))
+    return _FASTEST_FRAMES if pace > _MAIN_PACE else max(_LEAST_FRAMES, round(_LEAST_SECONDS * pace))
+
+
 def measure(settings: Settings, progress: Progress) -> PartResult:
     """Measure the part; see the module.
 
     Raises:
         ModelError: The model is unusable.
     """
-    size, seconds = (_QUICK_SIZE, _QUICK_SECONDS) if settings.quick else (_SIZE, _SECONDS)
+    material, shown = clip_source(settings.source)
+    size = _size(settings)
+    frames = {pace: frames_of(pace, quick=settings.quick) for pace in PACES}
     runs: dict[int, list[LiveRun]] = {pace: [] for pace in PACES}
+    # delays are pooled, so three rounds say as much here as five elsewhere, in the time there is
+    rounds = Rounds(settings.seconds, min(settings.repeats, 3), len(PACES), progress)
     with tempfile.TemporaryDirectory(prefix="rt-seg-") as name:
         folder = Path(name)
         progress.update(0.0, "making the clips")
-        frames = round(_MAIN_PACE * seconds)
-        source = make_clip(folder / "clip.mp4", *size, min(frames, 60))
-        clips = {
-            pace: loop_clip(source, folder / f"{pace}.mp4", round(min(pace * seconds, frames)), pace) for pace in PACES
-        }
-        # delays are pooled, so three rounds say as much here as five elsewhere, in the time there is
-        rounds = Rounds(settings.seconds, min(settings.repeats, 3), len(PACES), progress)
+        source = make_clip(folder / "clip.mp4", *size, _CLIP_FRAMES, material)
+        clips = {pace: loop_clip(source, folder / f"{pace}.mp4", frames[pace], pace) for pace in PACES}
         for _ in rounds:
             for pace, clip in clips.items():
                 rounds.turn(f"{pace} frames/s")
-                answer = call_fresh(f"{__package__}.live_part:play", clip=str(clip), engine=settings.engine)
-                runs[pace].append(LiveRun.of(answer))
+                target, limit = f"{__package__}.live_part:play", frames[pace]
+                runs[pace].append(LiveRun.of(call_fresh(target, clip=str(clip), engine=settings.engine, limit=limit)))
     engine = runs[PACES[0]][0].engine
     return PartResult(
         name="live",
-        title=f"Live: the packaged clip at {size[0]}x{size[1]}, played at several paces; {engine}",
+        title=f"Live: {shown} at {size[0]}x{size[1]}, played at several paces; {engine}",
         tables=(_delays_table(runs), _frames_table(runs)),
         notes=(
             "software path only, from the frame in memory to its hand-over: no capture card, no encoder of a view, no "
@@ -148,12 +157,20 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
             "FDA De Novo DEN200055 states of another device as a whole; it is there to compare with, no verdict",
         ),
         timelines=tuple(runs[pace][-1].timeline(pace) for pace in (_MAIN_PACE, PACES[-1])),
-        setup={"width": size[0], "height": size[1], "engine": engine},
+        setup={"clip": shown, "width": size[0], "height": size[1], "engine": engine},
         headlines=(
             Headline(f"ms video delay at {_MAIN_PACE} frames/s, p50", "delays", _label(_VIDEO, _MAIN_PACE), "delay"),
             Headline(f"% with a current mask at {_MAIN_PACE} frames/s", "frames", _pace(_MAIN_PACE), "current"),
         ),
+        spent=rounds.spent,
     )
+
+
+def _size(settings: Settings) -> tuple[int, int]:
+    if settings.source is not None:
+        width, height = check_video(settings.source)
+        return width - width % 2, height - height % 2
+    return _QUICK_SIZE if settings.quick else _SIZE
 
 
 _VIDEO, _ANNOTATION = "video delay", "annotation delay"

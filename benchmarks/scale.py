@@ -18,11 +18,12 @@ from pathlib import Path
 from rt_seg.engines.cpu import usable_cores
 
 from .clips import loop_clip, make_clip
+from .harness.inputs import clip_source
 from .harness.part import Progress, Rounds, Settings
 from .harness.process import Child
 from .harness.results import Column, PartResult, Row, Table
 from .stream import run_stream_fresh
-from .stream_run import StreamRun
+from .stream_run import StreamRun, memory_growth, rate_together
 
 Size = tuple[int, int]
 
@@ -34,12 +35,14 @@ class Plan:
     Attributes:
         sizes: Pictures by name, smallest first.
         streams: Numbers of streams at once.
+        stream_times: How often the clip is longer in that question: so long that all run together for a while.
         lengths: How often the clip is longer than the shortest one, which is the first.
         frames: Of a clip; of the shortest one, in the question of length.
     """
 
     sizes: dict[str, Size]
     streams: tuple[int, ...]
+    stream_times: int
     lengths: tuple[int, ...]
     frames: int
 
@@ -49,10 +52,15 @@ class Plan:
         return next(iter(self.sizes.values()))
 
 
+_LENGTH_ROUNDS = 3  # its longest run takes a minute
 WHOLE = Plan(
-    {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160)}, (1, 2, 4, 8), (1, 10, 100), 60
+    {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160)},
+    (1, 2, 4, 8),
+    3,
+    (1, 10, 100),
+    60,
 )
-QUICK = Plan({"240p": (426, 240), "480p": (854, 480)}, (1, 2), (1, 10), 20)
+QUICK = Plan({"240p": (426, 240), "480p": (854, 480)}, (1, 2), 3, (1, 10), 20)
 
 
 def measure(settings: Settings, progress: Progress, plan: Plan | None = None) -> PartResult:
@@ -65,12 +73,14 @@ def measure(settings: Settings, progress: Progress, plan: Plan | None = None) ->
     with tempfile.TemporaryDirectory(prefix="rt-seg-") as name:
         scale = _Scale(settings, progress, plan, Path(name))
         tables = (scale.by_size(), scale.by_streams(), scale.by_length())
+    _, shown = clip_source(settings.source)
     return PartResult(
         name="scale",
-        title=f"Scale: the packaged clip, overlay written; {scale.engine}",
+        title=f"Scale: {shown}, overlay written; {scale.engine}",
         tables=tables,
         notes=tuple(scale.notes),
-        setup={"frames": plan.frames, "engine": scale.engine},
+        setup={"clip": shown, "frames": plan.frames, "engine": scale.engine},
+        spent=scale.spent,
     )
 
 
@@ -82,19 +92,22 @@ class _Scale:
         self._clips: dict[Size, Path] = {}
         self.engine = ""
         self.notes: list[str] = []
+        self.spent: dict[str, float] = {}
 
     def by_size(self) -> Table:
         """One stream, larger and larger."""
         plan = self._plan
         runs: dict[str, list[StreamRun]] = {name: [] for name in plan.sizes}
+        rounds = self._rounds(len(plan.sizes))
+        material, _ = clip_source(self._settings.source)
         for name, size in plan.sizes.items():
             self._progress.update(0.0, f"making the clip of {name}")
-            self._clips[size] = make_clip(self._folder / f"{name}.mp4", *size, plan.frames)
-        rounds = self._rounds(len(plan.sizes))
+            self._clips[size] = make_clip(self._folder / f"{name}.mp4", *size, plan.frames, material)
         for _ in rounds:
             for name, size in plan.sizes.items():
                 rounds.turn(name)
                 runs[name].append(self._run(self._clips[size]))
+        self._spend(rounds)
         self.engine = runs[next(iter(runs))][0].engine
         columns = (_CPU, _FPS, _MEMORY)
         rows = [
@@ -108,23 +121,25 @@ class _Scale:
     def by_streams(self) -> Table:
         """The smallest size, in several processes at once."""
         plan = self._plan
+        clip = self._longer(self._clips[plan.small], plan.stream_times)
         together: dict[int, list[list[StreamRun]]] = {number: [] for number in plan.streams}
         rounds = self._rounds(len(plan.streams))
         for _ in rounds:
             for number in plan.streams:
                 rounds.turn(f"{number} at once")
-                together[number].append(self._run_together(number))
+                together[number].append(self._run_together(clip, number))
+        self._spend(rounds)
         columns = (
             Column("total", "all together", "frames/s", "higher"),
             Column("each", "each", "frames/s", "higher"),
-            Column("memory", "most memory together", "MiB", "lower", 0),
+            Column("memory", "most memory, added up", "MiB", "lower", 0),
         )
         rows = [
             Row(
                 f"{number} stream{'s' if number > 1 else ''}",
                 values={
-                    "total": [sum(run.fps for run in runs) for runs in together[number]],
-                    "each": [statistics.fmean(run.fps for run in runs) for runs in together[number]],
+                    "total": (rates := [rate for runs in together[number] if (rate := rate_together(runs))]),
+                    "each": [rate / number for rate in rates],
                     "memory": [sum(run.peak_mib for run in runs) for runs in together[number]],
                 },
                 exact={"x": number, "x_name": "streams at once"},
@@ -140,11 +155,12 @@ class _Scale:
         shortest = self._clips[plan.small]
         clips = {times: self._longer(shortest, times) for times in plan.lengths}
         runs: dict[int, list[StreamRun]] = {times: [] for times in plan.lengths}
-        rounds = self._rounds(len(plan.lengths))
+        rounds = self._rounds(len(plan.lengths), most=_LENGTH_ROUNDS)
         for _ in rounds:
             for times, clip in clips.items():
                 rounds.turn(f"{times} times as long")
                 runs[times].append(self._run(clip))
+        self._spend(rounds)
         columns = (
             Column("time", "time a frame", "ms", "lower", 2),
             Column("growth", "memory, second tenth to last", "%", digits=1, signed=True),
@@ -164,20 +180,24 @@ class _Scale:
         ratio = statistics.median([short.fps / long.fps for short, long in pairs])
         self.notes.append(f"{last} times the frames took {last * ratio:.1f} times as long")
 
-    def _rounds(self, sides: int) -> Rounds:
-        return Rounds(self._settings.seconds / 3, self._settings.repeats, sides, self._progress)
+    def _rounds(self, sides: int, most: int | None = None) -> Rounds:
+        least = min(self._settings.repeats, most or self._settings.repeats)
+        return Rounds(self._settings.seconds / 3, least, sides, self._progress)
+
+    def _spend(self, rounds: Rounds) -> None:
+        for doing, seconds in rounds.spent.items():
+            self.spent[doing] = self.spent.get(doing, 0.0) + seconds
 
     def _run(self, clip: Path) -> StreamRun:
         return run_stream_fresh(clip, self._folder / "out.mp4", self._settings.engine)
 
-    def _run_together(self, number: int) -> list[StreamRun]:
-        clip = str(self._clips[self._plan.small])
+    def _run_together(self, clip: Path, number: int) -> list[StreamRun]:
         with ExitStack() as stack:
             children = [
                 stack.enter_context(
                     Child(
                         f"{__package__}.stream_run:stream_file",
-                        source=clip,
+                        source=str(clip),
                         output=str(self._folder / f"out-{place}.mp4"),
                         engine=self._settings.engine,
                         spawned_ns=time.perf_counter_ns(),
@@ -210,25 +230,6 @@ def _length_figures(runs: Sequence[StreamRun]) -> dict[str, list[float]]:
     growths = [growth for run in runs if (growth := memory_growth(run.resident_mib)) is not None]
     figures = {"time": [1000 / run.fps for run in runs], "memory": [run.peak_mib for run in runs]}
     return {**figures, "growth": growths} if growths else figures
-
-
-def memory_growth(resident_mib: Sequence[tuple[int, float]]) -> float | None:
-    """How much more memory a run used in its last tenth than in its second, in percent.
-
-    The first tenth is left out: buffers fill in it, and libraries start their threads.
-
-    Args:
-        resident_mib: Frames out and resident memory, some ten times a second.
-
-    Returns:
-        None for a run too short to have ten looks at its memory.
-    """
-    sizes = [size for frames, size in resident_mib if frames]
-    tenth = len(sizes) // 10
-    if tenth < 1:
-        return None
-    early, late = max(sizes[tenth : 2 * tenth]), max(sizes[-tenth:])
-    return 100 * (late / early - 1)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from rt_seg.engines.cpu import usable_cores
 
 from .clips import make_clip
 from .harness.arithmetic import Histogram
-from .harness.inputs import check_video
+from .harness.inputs import check_video, clip_source
 from .harness.part import Progress, Rounds, Settings
 from .harness.process import call_fresh
 from .harness.results import Column, Headline, PartResult, Row, Table, percentile_columns
@@ -67,19 +67,19 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
     frames = _QUICK_FRAMES if settings.quick else _FRAMES
     ours: list[StreamRun] = []
     plain: list[dict[str, Any]] = []
+    rounds = Rounds(settings.seconds, settings.repeats, 2, progress)
     with tempfile.TemporaryDirectory(prefix="rt-seg-") as name:
         folder = Path(name)
         progress.update(0.0, "making the clip")
         clip, (width, height) = _clip(settings, folder, frames)
         model = run_stream_fresh(clip, folder / "ours.mp4", settings.engine, _WARM_UP_FRAMES).model
         run_plain_fresh(clip, folder / "plain.mp4", model, _WARM_UP_FRAMES)
-        rounds = Rounds(settings.seconds, settings.repeats, 2, progress)
         for _ in rounds:
             rounds.turn(OURS)
             ours.append(run_stream_fresh(clip, folder / "ours.mp4", settings.engine, frames))
             rounds.turn(PLAIN)
             plain.append(run_plain_fresh(clip, folder / "plain.mp4", model, frames))
-    shown = clip.name if settings.source else "the packaged clip"
+    _, shown = clip_source(settings.source)
     return PartResult(
         name="stream",
         title=f"Stream: {shown} at {width}x{height}, {ours[0].frames_out} frames, overlay written; {ours[0].engine}",
@@ -92,6 +92,7 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
             Headline("% of the limit by the cores", "runs", OURS, "share"),
             Headline("s to the first overlay", "runs", OURS, "first"),
         ),
+        spent=rounds.spent,
     )
 
 

@@ -4,10 +4,13 @@
 """
 
 import resource
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+import numpy as np
 
 from rt_seg.engines.engine import EngineInfo
 from rt_seg.engines.load import PrecisionChoice
@@ -27,11 +30,12 @@ _QUEUES = {"preprocess": ("infer",), "overlay": ("render", "show")}
 
 
 class _Watcher:
-    """Keeps the pipeline, and looks at the memory some ten times a second."""
+    """Keeps the pipeline, and looks at frames and memory some ten times a second."""
 
     def __init__(self) -> None:
         self.pipeline: Pipeline | None = None
         self.resident: list[tuple[int, float]] = []
+        self.progress: list[tuple[int, int]] = []
 
     def note(self, line: str) -> None:
         """Nobody reads it."""
@@ -41,6 +45,7 @@ class _Watcher:
 
     def update(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
+        self.progress.append((time.perf_counter_ns(), pipeline.frames_out))
         size = resident_mib()
         if size is not None:
             self.resident.append((pipeline.frames_out, size))
@@ -74,6 +79,7 @@ def stream_file(
     target = None if output is None else Path(output)
     settings = StreamSettings(source, engine, precision=precision, output=target, show=False, limit=limit)
     summary = run_stream(settings, watcher)
+    ended_ns = time.perf_counter_ns()
     if summary.error is not None:
         raise summary.error
     assert watcher.pipeline is not None  # noqa: S101  # a stream that ended was watched
@@ -93,6 +99,7 @@ def stream_file(
         "stage_counts": {name: sorted(stage.counts().items()) for name, stage in stages.items()},
         "occupancy": pipeline.occupancy,
         "resident_mib": watcher.resident,
+        "progress": [*watcher.progress, (ended_ns, summary.frames_out)],
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
@@ -114,6 +121,7 @@ class StreamRun:
         stages: Time a frame spent in each stage.
         occupancy: Mean share (0-1) of each channel that was full, by `Pipeline.occupancy`'s names.
         resident_mib: Frames out and memory, some ten times a second.
+        progress: `time.perf_counter_ns` and frames out, likewise, and at the end.
         peak_mib: Most memory of the process.
     """
 
@@ -129,6 +137,7 @@ class StreamRun:
     stages: Mapping[str, Histogram]
     occupancy: Mapping[str, float]
     resident_mib: list[tuple[int, float]]
+    progress: list[tuple[int, int]]
     peak_mib: float
 
     @classmethod
@@ -162,3 +171,39 @@ class StreamRun:
         """How full (0-1) the queue in front of a stage was on average; None where it has none."""
         names = _QUEUES.get(stage, () if stage == "infer" else (stage,))
         return next((self.occupancy[name] for name in names if name in self.occupancy), None)
+
+
+def rate_together(runs: Sequence[StreamRun]) -> float | None:
+    """Frames a second of all runs, over the time in which all of them run; None where there is none.
+
+    Starting a process takes its time, and the last ones have the cores for themselves: neither counts.
+    """
+    stamps = [[stamp for stamp, frames in run.progress if frames] for run in runs]
+    begin, end = max(of_run[0] for of_run in stamps), min(of_run[-1] for of_run in stamps)
+    if end <= begin:
+        return None
+    return sum(_frames_at(run, end) - _frames_at(run, begin) for run in runs) / (end - begin) * 1e9
+
+
+def _frames_at(run: StreamRun, stamp_ns: int) -> float:
+    stamps, frames = zip(*run.progress, strict=True)
+    return float(np.interp(stamp_ns, stamps, frames))
+
+
+def memory_growth(resident_mib: Sequence[tuple[int, float]]) -> float | None:
+    """How much more memory a run used in its last tenth than in its second, in percent.
+
+    The first tenth is left out: buffers fill in it, and libraries start their threads.
+
+    Args:
+        resident_mib: Frames out and resident memory, some ten times a second.
+
+    Returns:
+        None for a run too short to have ten looks at its memory.
+    """
+    sizes = [size for frames, size in resident_mib if frames]
+    tenth = len(sizes) // 10
+    if tenth < 1:
+        return None
+    early, late = max(sizes[tenth : 2 * tenth]), max(sizes[-tenth:])
+    return 100 * (late / early - 1)

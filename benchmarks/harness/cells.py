@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from .arithmetic import CONFIDENCE, NOISY, Median
 from .compare import Comparison
+from .part import PREPARATION
 from .results import Column, Measured, Report, Row, Table
 
 DASH = "-"
@@ -11,6 +12,9 @@ LEGEND = (
     f"Median and interval (at {100 * CONFIDENCE:.0f} % from six repeats on, else lowest to highest) over the repeats; "
     f"~ the repeats vary by more than {100 * NOISY:g} %; {DASH} nothing, or too few samples to say it."
 )
+COMPARISON_WORDS = (0, 1, 2, 6)
+"""Columns of `comparison_cells` that are words, not figures."""
+
 _DASH_BETWEEN = "\N{EN DASH}"
 
 
@@ -79,7 +83,8 @@ def comparison_cells(comparison: Comparison) -> list[str]:
 def background_line(measured: Measured) -> str:
     """How long a part took, and what else the machine did."""
     others, stolen = measured.background.others_share, measured.background.stolen_share
-    took = f"took {measured.seconds:.0f} s"
+    before = measured.result.spent.get(PREPARATION)
+    took = f"took {measured.seconds:.0f} s{'' if before is None else f', {before:.0f} s of them to prepare'}"
     if others is None or stolen is None:
         return f"{took}; what else this machine did cannot be read here"
     host = f", the host took {100 * stolen:.0f} %" if stolen >= 0.005 else ""
@@ -93,6 +98,13 @@ def machine_line(report: Report) -> str:
     formats = " ".join(machine["instruction_sets"])
     cores = f"{machine['usable_cores']} usable core{'s' if machine['usable_cores'] > 1 else ''}"
     return f"{machine['cpu']}, {cores}, {formats or 'no AVX2'}{gpus}; {machine['system']}, Python {machine['python']}"
+
+
+def doubts(report: Report) -> list[str]:
+    """What makes its figures doubtful or leaves some of them out, one line each; the missing ones first."""
+    missing = stopped_line(report)
+    busy = [f"{line}; figures may be off" for line in report.warnings]
+    return busy if missing is None else [missing, *busy]
 
 
 def stopped_line(report: Report) -> str | None:

@@ -9,17 +9,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from .cells import (
-    LEGEND,
-    Cell,
-    background_line,
-    cell,
-    comparison_cells,
-    comparison_headings,
-    machine_line,
-    stopped_line,
-    turned,
-)
+from . import cells
+from .cells import Cell
 from .compare import Comparison
 from .part import PARTS
 from .results import Measured, Report, Table
@@ -78,7 +69,7 @@ class BenchmarkConsole:
         self._progress.stop()  # else its line would stand in the tables, which go to another stream of the same screen
         result = measured.result
         self._output.print(Text(result.title, style="bold"), soft_wrap=True)
-        self._say(background_line(measured), style="dim")
+        self._say(cells.background_line(measured), style="dim")
         for table in result.tables:
             self._output.print()
             self._output.print(self._fitting(table))
@@ -96,11 +87,11 @@ class BenchmarkConsole:
         """Print what holds for all of it."""
         self._progress.stop()
         if report.parts:
-            self._say(LEGEND, style="dim")
-            self._say(machine_line(report), style="dim")
+            self._say(cells.LEGEND, style="dim")
+            self._say(cells.machine_line(report), style="dim")
         for line in report.warnings:
             self._say(f"note: {line}; figures may be off", style="yellow")
-        missing = stopped_line(report)
+        missing = cells.stopped_line(report)
         if missing is not None:
             self._say(missing, style="bold yellow")
 
@@ -109,12 +100,12 @@ class BenchmarkConsole:
         self._output.print()
         self._output.print(Text(f"Against {name}", style="bold"), soft_wrap=True)
         table = RichTable(box=None, pad_edge=False, header_style="dim")
-        for number, heading in enumerate(comparison_headings()):
-            table.add_column(heading, justify="right" if 3 <= number <= 5 else "left")
+        for number, heading in enumerate(cells.comparison_headings()):
+            table.add_column(heading, justify="left" if number in cells.COMPARISON_WORDS else "right")
         for one in found:
-            cells = [Text(text) for text in comparison_cells(one)]
-            cells[-1].stylize(_VERDICTS.get(one.verdict, "dim"))
-            table.add_row(*cells)
+            line = [Text(text) for text in cells.comparison_cells(one)]
+            line[-1].stylize(_VERDICTS.get(one.verdict, "dim"))
+            table.add_row(*line)
         if found:
             self._output.print(table)
         for note in notes:
@@ -136,11 +127,11 @@ def _rich_table(table: Table, *, narrow: bool = False) -> RichTable:
     )
     rich.add_column("", no_wrap=True)
     if table.turned:
-        headings, lines = turned(table)
+        headings, lines = cells.turned(table)
         for heading in headings:
             rich.add_column(heading, justify="right")
-        for name, cells in lines:
-            rich.add_row(name, *map(_text, cells))
+        for name, line in lines:
+            rich.add_row(name, *map(_text, line))
         return rich
     for column in table.shown_columns:
         rich.add_column(column.heading.replace(", ", "\n"), justify="right", vertical="bottom")
@@ -149,10 +140,10 @@ def _rich_table(table: Table, *, narrow: bool = False) -> RichTable:
         if row.group != group:
             group = row.group
             rich.add_row(Text(group, style="bold"))
-        cells = [cell(row, column) for column in table.shown_columns]
+        line = [cells.cell(row, column) for column in table.shown_columns]
         if narrow:
-            cells[1:] = [Cell(one.text) for one in cells[1:]]
-        rich.add_row(f"  {row.name}" if group else row.name, *map(_text, cells))
+            line[1:] = [Cell(one.text) for one in line[1:]]
+        rich.add_row(f"  {row.name}" if group else row.name, *map(_text, line))
     return rich
 
 

@@ -12,7 +12,7 @@ from .arithmetic import Histogram
 from .results import Background, Column, Headline, Measured, PartResult, Report, Row, Table, Timeline
 
 SCHEMA = "rt-seg benchmark"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _ADVICE = "give a file that rt-seg benchmark --json wrote"
 
 
@@ -87,6 +87,7 @@ def _measured(values: dict[str, Any]) -> Measured:
         timelines=tuple(Timeline(**timeline) for timeline in result["timelines"]),
         setup=result["setup"],
         headlines=tuple(Headline(**headline) for headline in result["headlines"]),
+        spent=result["spent"],
     )
     return Measured(part, values["seconds"], Background(**values["background"]))
 

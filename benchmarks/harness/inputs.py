@@ -28,6 +28,11 @@ def check_inputs(settings: Settings) -> None:
     find_pairs(settings.data)
 
 
+def clip_source(source: Path | None) -> tuple[str, str]:
+    """What clips are made of, as for `open_source`, and what to call it: the file given, or the packaged demo."""
+    return ("demo", "the packaged clip") if source is None else (str(source), source.name)
+
+
 def check_video(path: Path) -> tuple[int, int]:
     """Refuse what is not a video file with a frame.
 

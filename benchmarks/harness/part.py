@@ -12,6 +12,9 @@ from rt_seg.errors import InputError
 if TYPE_CHECKING:
     from .results import PartResult  # numpy comes with it, and the command line's help needs only the table
 
+PREPARATION = "preparation"
+"""What `Rounds.spent` calls the time before the first turn."""
+
 
 class Progress(Protocol):
     """Somebody who wants to see a part run."""
@@ -30,8 +33,8 @@ class Settings:
         source: A video to measure on; None: the packaged clip.
         data: Data folders with ``images/`` and ``masks/`` (the clinical part: labelled clips); empty: what is packaged.
         keras: The model as Keras wrote it, to measure that as well; None leaves Keras out.
-        seconds: About how long each part measures.
-        repeats: Least number of rounds; a figure from one is not shown.
+        seconds: About how long it may take: a part, its preparation included; in the report, all parts together.
+        repeats: Least number of rounds, whatever they take; a figure from one is not shown.
         quick: Small pictures, short clips: to see that all works, and roughly.
     """
 
@@ -39,7 +42,7 @@ class Settings:
     source: Path | None = None
     data: tuple[Path, ...] = ()
     keras: Path | None = None
-    seconds: float = 27.0
+    seconds: float = 33.0
     repeats: int = 5
     quick: bool = False
 
@@ -51,27 +54,36 @@ class Rounds:
     Iterating gives the number of the round, from 0.
 
     Args:
-        seconds: The time.
+        seconds: The time, from when this was made: so make it before clips and whatever else the rounds need.
         least: Number of rounds, whatever they take.
         sides: How many there are; for the progress.
         progress: Told of each turn by `turn`.
+
+    Attributes:
+        spent: Seconds by what they went to: the preparation, and each side.
     """
 
     seconds: float
     least: int
     sides: int
     progress: Progress
+    spent: dict[str, float] = field(default_factory=dict[str, float], init=False)
     _began: float = field(default_factory=time.monotonic, init=False)
+    _stamp: float = field(default_factory=time.monotonic, init=False)
+    _doing: str = field(default=PREPARATION, init=False)
     _round: int = field(default=0, init=False)
     _turns: int = field(default=0, init=False)
 
     def __iter__(self) -> Iterator[int]:
-        while self._round < self.least or self._fits_another():
+        began = time.monotonic()
+        while self._round < self.least or self._fits_another(time.monotonic() - began):
             yield self._round
             self._round += 1
+            self._account("")
 
     def turn(self, doing: str) -> None:
         """Say that a side begins its turn."""
+        self._account(doing)
         by_rounds = self._turns / (self.least * self.sides)
         self.progress.update(min(by_rounds, max(by_rounds / 2, self._elapsed / self.seconds), 1.0), doing)
         self._turns += 1
@@ -80,8 +92,15 @@ class Rounds:
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
 
-    def _fits_another(self) -> bool:
-        return self._elapsed * (self._round + 1) / self._round < self.seconds
+    def _fits_another(self, rounds: float) -> bool:
+        return self._elapsed + rounds / self._round < self.seconds
+
+    def _account(self, doing: str) -> None:
+        """What was done until now gets the seconds since; `doing` gets those that follow, if it has a name."""
+        now = time.monotonic()
+        if self._doing:
+            self.spent[self._doing] = self.spent.get(self._doing, 0.0) + now - self._stamp
+        self._stamp, self._doing = now, doing
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,7 @@ class PartResult:
         timelines: For plots.
         setup: What was measured on, as JSON values: parts of which it differs are not compared.
         headlines: The figures that matter most; `Headline.row` is a `Row.label`.
+        spent: Seconds by what they went to, see `Rounds.spent`.
     """
 
     name: str
@@ -156,6 +157,7 @@ class PartResult:
     timelines: tuple[Timeline, ...] = ()
     setup: Mapping[str, Any] = field(default_factory=dict[str, Any])
     headlines: tuple[Headline, ...] = ()
+    spent: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)

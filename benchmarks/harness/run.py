@@ -1,7 +1,8 @@
 """Runs the parts one after the other and collects a `Report`; an interruption keeps what is done."""
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -69,10 +70,10 @@ def run_parts(names: list[str], settings: Settings, command: str, observer: Obse
             warnings += look_before()
             for line in warnings:
                 observer.note(f"note: {line}")
-            for name in names:
+            for name, share in _shares(names, settings.seconds):
                 current = name
                 observer.begin(name)
-                measured = _measure(name, settings, observer)
+                measured = _measure(name, replace(settings, seconds=share), observer)
                 done.append(measured)
                 warnings += warn(measured.background, f"while {name} ran")
                 observer.end(measured)
@@ -95,6 +96,13 @@ def run_parts(names: list[str], settings: Settings, command: str, observer: Obse
         warnings=tuple(warnings),
     )
     return Outcome(report, received.number, error)
+
+
+def _shares(names: list[str], seconds: float) -> Iterator[tuple[str, float]]:
+    """Each part with its share of the time that is left: what one does not need, those after it have."""
+    end = time.monotonic() + seconds
+    for number, name in enumerate(names):
+        yield name, max(end - time.monotonic(), 1.0) / (len(names) - number)
 
 
 def _interrupt() -> None:

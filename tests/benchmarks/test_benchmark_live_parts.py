@@ -7,7 +7,7 @@ import pytest
 from rt_seg.benchmarks import clinical_part, live_part
 from rt_seg.benchmarks.harness.part import PARTS, Settings
 from rt_seg.benchmarks.harness.results import PartResult, Row
-from rt_seg.benchmarks.live_part import LiveRun
+from rt_seg.benchmarks.live_part import PACES, LiveRun, frames_of
 
 
 class Bar:
@@ -53,6 +53,11 @@ def test_default_parts_are_the_three_of_the_issue() -> None:
     """Without a name, engine, stream and live run; clinical and scale are asked for."""
     assert [name for name, part in PARTS.items() if part.default] == ["engine", "stream", "live"]
     assert {"clinical", "scale"} <= PARTS.keys()
+
+
+def test_three_rounds_of_any_pace_suffice_for_a_p90() -> None:
+    """A p90 is said from 100 frames on."""
+    assert min(3 * frames_of(pace, quick=False) for pace in PACES) >= 100
 
 
 def test_dropped_frames_are_the_gaps_between_shown_ones() -> None:
