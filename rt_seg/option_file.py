@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -206,8 +206,8 @@ def _taken(context: typer.Context, option: _Option, value: Any, folder: Path | N
     Raises:
         InputError: It does not.
     """
-    values = cast("list[Any]", value) if option.repeats and isinstance(value, list) else [value]
-    placed = [_placed(option, _of_kind(option, item), folder) for item in values]
+    items = value if option.repeats and _is_list(value) else [value]
+    placed = [_placed(option, _of_kind(option, item), folder) for item in items]
     result = placed if option.repeats else placed[0]
     try:
         option.parameter.process_value(context, result)
@@ -216,6 +216,10 @@ def _taken(context: typer.Context, option: _Option, value: Any, folder: Path | N
     except InputError as exc:
         raise InputError(f"{option.key}: {exc}") from exc
     return result
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
 
 
 def _plain(message: str) -> str:
