@@ -89,8 +89,8 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
         headlines=(
             Headline("frames/s, file to file", "runs", OURS, "fps"),
             Headline("times the plain loop", "runs", OURS, "ratio"),
-            Headline("% of the limit by the cores", "runs", OURS, "share"),
-            Headline("s to the first overlay", "runs", OURS, "first"),
+            Headline("of the limit by the cores", "runs", OURS, "share"),
+            Headline("from the start to the first overlay", "runs", OURS, "first"),
         ),
         spent=rounds.spent,
     )
