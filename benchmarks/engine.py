@@ -24,7 +24,7 @@ from .harness.process import call_fresh
 from .harness.results import PartResult
 
 _BATCH = 4
-_MAIN_SECONDS, _OTHER_SECONDS = 0.25, 0.12  # of calls: the first case of a side, and each other one
+_MAIN_SECONDS, _OTHER_SECONDS = 0.2, 0.09  # of calls a round: the first case of a side, and each other one
 
 
 def cases(cores: int, *, quick: bool) -> list[Case]:

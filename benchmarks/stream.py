@@ -25,7 +25,7 @@ from .plain_loop import STEPS
 from .stream_run import StreamRun
 
 OURS, PLAIN = "rt-seg stream", "plain loop"
-_SIZE, _FRAMES = (1920, 1080), 100
+_SIZE, _FRAMES = (1920, 1080), 75
 _QUICK_SIZE, _QUICK_FRAMES = (640, 360), 50
 _WARM_UP_FRAMES = 10
 
@@ -89,8 +89,8 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
         headlines=(
             Headline("frames/s, file to file", "runs", OURS, "fps"),
             Headline("times the plain loop", "runs", OURS, "ratio"),
-            Headline("% of the limit by the cores", "runs", OURS, "share"),
-            Headline("s to the first overlay", "runs", OURS, "first"),
+            Headline("of the limit by the cores", "runs", OURS, "share"),
+            Headline("from the start to the first overlay", "runs", OURS, "first"),
         ),
         spent=rounds.spent,
     )

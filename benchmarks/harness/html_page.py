@@ -9,7 +9,7 @@ from . import cells
 from .cells import Cell
 from .compare import Comparison
 from .plots import Plot
-from .results import Headline, Measured, PartResult, Report, Table
+from .results import Column, Headline, Measured, PartResult, Report, Row, Table
 
 _PAGE = Path(__file__).parent / "report.html"
 
@@ -19,7 +19,7 @@ def html_page(report: Report, plots: Sequence[Plot], comparisons: Sequence[Compa
     page = Template(_PAGE.read_text(encoding="utf-8"))
     doubts = "".join(f"<p>{escape(line)}</p>" for line in cells.doubts(report))
     return page.substitute(
-        created=escape(report.created),
+        created=escape(report.created.replace("T", " ", 1)),
         command=escape(report.command),
         banner=f'<div class="banner" role="note">{doubts}</div>' if doubts else "",
         cards=_cards(report),
@@ -36,15 +36,17 @@ def _cards(report: Report) -> str:
 
 
 def _card(part: PartResult, headline: Headline) -> str:
-    found = _headline_cell(part, headline)
+    row, column = _place(part, headline)
+    found = cells.cell(row, column)
+    unit = f" <small>{escape(column.unit)}</small>" if column.unit else ""
     interval = f"<span>{escape(found.interval)}</span>" if found.interval else ""
-    return f'<div class="card"><b>{escape(found.text)}</b><span>{escape(headline.title)}</span>{interval}</div>'
+    return f'<div class="card"><b>{escape(found.text)}{unit}</b><span>{escape(headline.title)}</span>{interval}</div>'
 
 
-def _headline_cell(part: PartResult, headline: Headline) -> Cell:
+def _place(part: PartResult, headline: Headline) -> tuple[Row, Column]:
     table = next(table for table in part.tables if table.key == headline.table)
     column = next(column for column in table.columns if column.key == headline.column)
-    return next(cells.cell(row, column) for row in table.rows if row.label == headline.row)
+    return next(row for row in table.rows if row.label == headline.row), column
 
 
 def _part(measured: Measured, plots: Sequence[Plot]) -> str:

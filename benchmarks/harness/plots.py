@@ -120,7 +120,7 @@ def _latency(figure: "Figure", table: Table) -> None:
         milliseconds, shares = _distribution(firsts[group].histograms["latency"])
         axes.step(milliseconds, shares, where="post", color=_colour(number), label=group, linewidth=1.8)
     axes.set_xscale("log")
-    _plain_ticks(axes, "x")
+    _plain_ticks(axes)
     axes.set_xlabel("milliseconds")
     axes.set_ylabel("calls, %")
     axes.set_ylim(0, 101)
@@ -165,15 +165,13 @@ def _stages(figure: "Figure", table: Table) -> None:
     axes = figure.subplots()
     mean = next(column for column in table.columns if column.key == "mean")
     groups = dict.fromkeys(row.group for row in table.rows)
+    longest = max(sum(_widths([row for row in table.rows if row.group == group], mean)) for group in groups)
     for place, group in enumerate(groups):
         left = 0.0
-        for number, row in enumerate(row for row in table.rows if row.group == group):
-            figure_of = row.figure(mean)
-            width = figure_of.value if isinstance(figure_of, Median) else 0.0
+        for number, width in enumerate(_widths([row for row in table.rows if row.group == group], mean)):
             axes.barh(place, width, left=left, color=_colour(number), edgecolor=PAPER, height=0.44)
             left += width
-        named = [row for row in table.rows if row.group == group]
-        _name_segments(axes, place, named, mean)
+        _name_segments(axes, place, [row for row in table.rows if row.group == group], mean, longest)
         axes.annotate(f"{left:.1f} ms", (left, place), (6, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(groups)), list(groups))
     axes.set_ylim(len(groups) - 0.45, -0.6)
@@ -182,13 +180,16 @@ def _stages(figure: "Figure", table: Table) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def _name_segments(axes: "Axes", place: int, rows: Sequence[Row], mean: Column) -> None:
-    """Name the wide segments above them, and list all below the bar."""
+def _widths(rows: Sequence[Row], mean: Column) -> list[float]:
     figures = [row.figure(mean) for row in rows]
-    widths = [one.value if isinstance(one, Median) else 0.0 for one in figures]
-    left = 0.0
+    return [one.value if isinstance(one, Median) else 0.0 for one in figures]
+
+
+def _name_segments(axes: "Axes", place: int, rows: Sequence[Row], mean: Column, longest: float) -> None:
+    """Name the segments that are wide enough above them, and list all below the bar."""
+    widths, left = _widths(rows, mean), 0.0
     for row, width in zip(rows, widths, strict=True):
-        if width > 0.08 * sum(widths):
+        if width > 0.07 * longest:
             axes.annotate(row.name, (left + width / 2, place - 0.24), ha="center", va="bottom", fontsize=9)
         left += width
     listed = ", ".join(f"{row.name} {width:.1f}" for row, width in zip(rows, widths, strict=True))
@@ -249,10 +250,12 @@ def _legend_beside(axes: "Axes") -> None:
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 
 
-def _plain_ticks(axes: "Axes", which: str) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+def _plain_ticks(axes: "Axes") -> None:
+    """Numbers, not powers of ten, at enough places of a logarithmic axis to read a value."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(ScalarFormatter())
-    axis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_xlim()
+    subs = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0) if high < 10 * low else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())

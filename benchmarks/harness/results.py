@@ -127,7 +127,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """A figure for the top of the report: where it stands in the tables, and what to call it there."""
+    """A figure for the top of the report: where it stands in the tables, and what to call it there, after its unit."""
 
     title: str
     table: str

@@ -19,8 +19,11 @@ def demo_video() -> Path:
     return _FOLDER / "demo.mp4"
 
 
-def demo_masks() -> Iterator[UInt8Array]:
-    """Deliver the true mask of each frame of the demo clip, in order.
+def demo_masks(step: int = 1) -> Iterator[UInt8Array]:
+    """Deliver the true masks of the demo clip, in order.
+
+    Args:
+        step: Of every so many frames the first one's.
 
     Yields:
         uint8 ``[720, 1280]``, 255 where there is polyp, else 0; each a fresh array.
@@ -29,7 +32,7 @@ def demo_masks() -> Iterator[UInt8Array]:
         height, width = (int(side) for side in file["shape"])
         gaps, counts = file["gaps"], file["counts"]
     ends = np.cumsum(counts)
-    for start, end in zip(ends - counts, ends, strict=True):
+    for start, end in zip((ends - counts)[::step], ends[::step], strict=True):
         yield decode_runs(gaps[start:end], height, width)
 
 

