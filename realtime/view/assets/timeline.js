@@ -1,0 +1,156 @@
+// The procedure from its beginning until now: marks of sightings, bands where the picture was not assessed. When the
+// stream has ended it is the scale on which the recording is scrubbed.
+
+import { byId, make } from "./dom.js";
+import { clock, span } from "./format.js";
+import { gravity } from "./state.js";
+
+// seconds that the timeline shows while the end is not known; it grows in steps so that marks do not creep
+const SPANS = [15, 30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 5400, 7200, 10800, 14400];
+const HOUR = 3600;
+
+/** Events: `choose` (detail: a sighting's id). */
+export class Timeline extends EventTarget {
+  #marks = new Map(); // id -> {element, sighting, lane}
+  #changes = []; // {time, state, message}
+  #bands = [];
+  #now = 0;
+  #span = SPANS[0];
+  #duration = null;
+
+  constructor() {
+    super();
+    byId("marks").addEventListener("click", (event) => {
+      const mark = event.target.closest("button");
+      if (mark) this.dispatchEvent(new CustomEvent("choose", { detail: Number(mark.dataset.id) }));
+    });
+    new ResizeObserver(() => this.#layOut()).observe(byId("track"));
+  }
+
+  /** Begin anew. `duration`: seconds of the whole, where it is known; `history`: the states so far. */
+  reset(duration, history) {
+    for (const { element } of this.#marks.values()) element.remove();
+    this.#marks.clear();
+    this.#changes = [];
+    this.#now = 0;
+    this.#duration = duration || null;
+    for (const change of history) this.#change(change);
+    this.#rescale();
+  }
+
+  /** The stream is here. */
+  advance(time, state, message) {
+    this.#change({ time, state, message });
+    this.#now = time;
+    if (this.#wantedSpan() !== this.#span) this.#rescale();
+    else this.#placeEnds();
+    this.move(time);
+  }
+
+  /** The recording of so many seconds is the whole. */
+  finish(duration) {
+    this.#duration = duration;
+    this.#rescale();
+  }
+
+  /** Put the playhead at a time. */
+  move(time) {
+    byId("playhead").style.left = this.#percent(time);
+  }
+
+  /** A sighting is new or has changed. */
+  take(sighting) {
+    const mark = this.#marks.get(sighting.id) ?? this.#newMark(sighting);
+    mark.sighting = sighting;
+    mark.element.title = `Sighting ${sighting.id}, ${span(sighting.first_seconds, sighting.last_seconds)}`;
+    this.#placeMark(mark);
+  }
+
+  highlight(id) {
+    for (const [number, { element }] of this.#marks) element.classList.toggle("current", number === id);
+  }
+
+  #newMark(sighting) {
+    const open = [...this.#marks.values()].filter((mark) => mark.sighting.last_seconds >= sighting.first_seconds);
+    const lane = open.some((mark) => mark.lane === 0) ? 1 : 0;
+    // for the pointer; the keyboard has the strip, which names the same sightings
+    const element = make("button", { type: "button", tabIndex: -1, className: lane ? "mark-1" : "" });
+    element.dataset.id = sighting.id;
+    byId("marks").append(element);
+    const mark = { element, sighting, lane };
+    this.#marks.set(sighting.id, mark);
+    return mark;
+  }
+
+  #change(change) {
+    const last = this.#changes.at(-1);
+    if (last?.state === change.state) return;
+    this.#changes.push(change);
+    if (last) this.#placeBand(this.#bands.at(-1), last.time, change.time);
+    const grave = gravity(change.state);
+    const band = make("div", { className: grave });
+    band.hidden = !grave;
+    byId("bands").append(band);
+    this.#bands.push(band);
+    this.#placeBand(band, change.time, change.time);
+  }
+
+  #wantedSpan() {
+    if (this.#duration) return Math.max(this.#duration, this.#now);
+    return SPANS.find((seconds) => seconds >= this.#now) ?? Math.ceil(this.#now / HOUR) * HOUR;
+  }
+
+  #rescale() {
+    this.#span = this.#wantedSpan() || 1;
+    byId("bands").replaceChildren();
+    this.#bands = [];
+    const changes = this.#changes;
+    this.#changes = [];
+    for (const change of changes) this.#change(change);
+    this.#layOut();
+    this.#writeTicks();
+    this.move(this.#now);
+  }
+
+  #layOut() {
+    this.#placeEnds();
+    for (const mark of this.#marks.values()) this.#placeMark(mark);
+  }
+
+  #placeEnds() {
+    const last = this.#changes.at(-1);
+    if (last) this.#placeBand(this.#bands.at(-1), last.time, this.#now);
+    for (const mark of this.#marks.values()) if (!mark.sighting.ended) this.#placeMark(mark);
+  }
+
+  #placeBand(band, from, to) {
+    band.style.left = this.#percent(from);
+    band.style.width = this.#percent(Math.max(0, to - from));
+  }
+
+  /** The button is wide enough for a finger; inside it the mark is as wide as the sighting is long. */
+  #placeMark({ element, sighting }) {
+    const track = byId("track").clientWidth;
+    const left = (sighting.first_seconds / this.#span) * track;
+    const wide = Math.max(4, ((sighting.last_seconds - sighting.first_seconds) / this.#span) * track);
+    const reach = Math.max(24, wide);
+    const from = Math.max(0, Math.min(left - (reach - wide) / 2, track - reach));
+    element.style.left = `${from}px`;
+    element.style.width = `${reach}px`;
+    element.style.setProperty("--from", `${left - from}px`);
+    element.style.setProperty("--wide", `${wide}px`);
+  }
+
+  #writeTicks() {
+    const parts = 4;
+    byId("ticks").replaceChildren(...Array.from({ length: parts + 1 }, (_, part) => {
+      const tick = make("span", {}, clock((part * this.#span) / parts));
+      tick.style.left = `${(100 * part) / parts}%`;
+      return tick;
+    }));
+  }
+
+  #percent(seconds) {
+    return `${Math.min(100, (100 * seconds) / this.#span)}%`;
+  }
+}
