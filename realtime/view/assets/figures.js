@@ -19,7 +19,7 @@ export class Figures {
   /** Show a message of type state. */
   show(state) {
     const picture = this.#picture;
-    const browser = { last: picture.last, p50: picture.percentile(0.5), p99: picture.percentile(0.99) };
+    const browser = { last: picture.recent, p50: picture.percentile(0.5), p99: picture.percentile(0.99) };
     this.#delay("video", state.video_delay_ms);
     this.#delay("annotation", state.annotation_delay_ms);
     this.#delay("browser", browser);

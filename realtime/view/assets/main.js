@@ -15,7 +15,7 @@ import { Timeline } from "./timeline.js";
 import { toast } from "./toasts.js";
 
 const connection = new Connection(socketAddress());
-const picture = new Picture(byId("picture"), connection);
+const picture = new Picture(byId("picture"), connection, byId("inset"));
 const figures = new Figures(picture);
 const state = new StateView();
 const sightings = new Sightings();
@@ -40,7 +40,7 @@ connection.addEventListener("open", () => (state.reason = ""));
 connection.addEventListener("lost", ({ detail }) => lose(detail));
 connection.addEventListener("wait", ({ detail }) => (state.wait = detail));
 sightings.addEventListener("change", ({ detail }) => timeline.take(detail));
-sightings.addEventListener("open", ({ detail }) => choose(detail));
+sightings.addEventListener("open", ({ detail }) => dialog.open(detail));
 timeline.addEventListener("choose", ({ detail }) => choose(detail));
 dialog.addEventListener("jump", ({ detail }) => player.show(detail));
 player.onfail = () => toast("error", "The recording cannot be played in this browser; save it and play it elsewhere");
@@ -58,6 +58,7 @@ function greet(message) {
   document.body.dataset.mode = "live";
   player.close();
   dialog.canJump = false;
+  byId("inset").hidden = false;
   byId("summary").hidden = true;
   byId("controls").hidden = false;
   picture.reset(message.frame?.width, message.frame?.height);
@@ -68,13 +69,14 @@ function greet(message) {
   controls.take(message.controls ?? {});
   controls.enable(true);
   write(byId("origin"), origin(message));
+  write(byId("source"), message.source ?? "");
 }
 
-function origin({ source, frame, fps, engine, version }) {
+function origin({ frame, fps, engine, version }) {
   const size = frame?.width ? `${frame.width}×${frame.height}` : "";
   const pace = fps ? `${Number(fps.toFixed(2))} frames/s` : "";
   const runs = engine ? [engine.backend, engine.device, engine.precision].filter(Boolean).join(" ") : "";
-  return [source, size, pace, runs, `rt-seg ${version}`].filter(Boolean).join(" · ");
+  return [size, pace, runs, `rt-seg ${version}`].filter(Boolean).join(" · ");
 }
 
 function takeState(message) {
@@ -85,11 +87,14 @@ function takeState(message) {
   }
   figures.show(message);
   byId("rec").hidden = !message.recording;
-  const marked = message.state !== "ended" && message.polyps > 0;
-  byId("marked").hidden = !marked;
-  if (marked) write(byId("marked"), `${message.polyps} marked`);
   write(byId("viewers"), message.clients > 1 ? `shared by ${message.clients} viewers` : "");
   refresh();
+}
+
+function showMarked() {
+  const marked = state.isPresent(picture.shownAt) && state.state?.polyps > 0;
+  byId("marked").hidden = !marked;
+  if (marked) write(byId("marked"), `${state.state.polyps} marked`);
 }
 
 function takeSighting(message) {
@@ -97,9 +102,10 @@ function takeSighting(message) {
   if (isNew) write(byId("said"), `Sighting ${message.id} at ${clock(message.first_seconds)}`);
 }
 
+/** A mark of the timeline was chosen. */
 function choose(id) {
   if (player.isOpen) player.show(sightings.get(id));
-  dialog.open(id);
+  else dialog.open(id);
 }
 
 function end(message) {
@@ -120,6 +126,7 @@ function end(message) {
   if (!message.recording) return;
   byId("download").href = message.recording;
   dialog.canJump = true;
+  byId("inset").hidden = true;
   player.open(message.recording, message.offset ?? 0, message.duration ?? 0, hello?.fps);
 }
 
@@ -131,7 +138,8 @@ function lose(reason) {
 }
 
 function refresh() {
-  state.show(picture.shownAt, player.isOpen && state.connection === "open");
+  state.show(picture.shownAt, player.isOpen);
+  showMarked();
 }
 
 function switchWall() {
@@ -159,7 +167,7 @@ const keys = new Keys([
   { keys: ["[", "]"], shown: ["[", "]"], text: "opacity of fill and heat", when: live, act: (key) => controls.step("alpha", key === "[" ? -1 : 1) },
   { keys: ["t"], shown: ["t"], text: "how steady masks are held", when: live, act: () => controls.next("stabilise") },
   { keys: ["m"], shown: ["m"], text: "after how many frames to mark", when: live, act: () => controls.next("min_frames") },
-  { keys: ["h"], shown: ["h"], text: "plate in the picture", when: live, act: () => controls.toggle("hud") },
+  { keys: ["h"], shown: ["h"], text: "HUD in the picture", when: live, act: () => controls.toggle("hud") },
   { keys: ["s"], shown: ["s"], text: "snapshot", when: live, act: () => controls.snapshot() },
   { keys: ["r"], shown: ["r"], text: "record", when: live, act: () => controls.toggle("recording") },
   { keys: [" "], shown: ["space"], text: "pause, play", when: live, act: () => controls.toggle("paused") },

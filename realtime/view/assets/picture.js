@@ -8,19 +8,24 @@ export class Picture {
   #canvas;
   #context;
   #connection;
+  #inset;
   #arrived = 0;
   #drawn = 0;
   #delays = [];
   #next = 0;
+  #last = null; // {delay, at}
 
-  /** `connection` is told of each picture that was drawn, and knows the server's clock. */
-  constructor(canvas, connection) {
+  /**
+   * `connection` is told of each picture that was drawn, and knows the server's clock. `inset` is a small canvas that
+   * shows the picture, too, while it is on the page.
+   */
+  constructor(canvas, connection, inset) {
+    this.#inset = inset;
     this.#canvas = canvas;
     this.#context = canvas.getContext("2d", { alpha: false });
     this.#connection = connection;
     this.shownAt = null; // of performance.now, when the last picture was drawn
     this.seconds = null; // its stream time
-    this.last = null; // its delay in milliseconds
   }
 
   /** A server says hello: its frames are counted anew. */
@@ -28,7 +33,8 @@ export class Picture {
     this.#drawn = this.#arrived;
     this.#delays = [];
     this.#next = 0;
-    this.shownAt = this.seconds = this.last = null;
+    this.#last = null;
+    this.shownAt = this.seconds = null;
     if (width && height) this.#shape(width, height);
   }
 
@@ -55,6 +61,11 @@ export class Picture {
     else requestAnimationFrame(() => this.#acknowledge(index, this.#measure(captured)));
   }
 
+  /** The delay of the newest picture in milliseconds; null where there was none for a second. */
+  get recent() {
+    return this.#last && performance.now() - this.#last.at < 1000 ? this.#last.delay : null;
+  }
+
   /** The delay below which a share (0-1) of them lies; null until there are 10 / (1 - share) of them. */
   percentile(share) {
     if (this.#delays.length < 10 / (1 - share)) return null;
@@ -68,6 +79,14 @@ export class Picture {
     }
     this.#context.drawImage(bitmap, 0, 0);
     this.shownAt = performance.now();
+    if (this.#inset.offsetParent) this.#drawInset(bitmap);
+  }
+
+  #drawInset(bitmap) {
+    const height = Math.round(this.#inset.clientHeight * (window.devicePixelRatio || 1));
+    this.#inset.height = height;
+    this.#inset.width = Math.round((height * bitmap.width) / bitmap.height);
+    this.#inset.getContext("2d").drawImage(bitmap, 0, 0, this.#inset.width, height);
   }
 
   #shape(width, height) {
@@ -79,10 +98,11 @@ export class Picture {
   #measure(captured) {
     const now = this.#connection.serverNow;
     if (now === null) return null;
-    this.last = Math.max(0, now - captured);
-    this.#delays[this.#next] = this.last;
+    const delay = Math.max(0, now - captured);
+    this.#last = { delay, at: performance.now() };
+    this.#delays[this.#next] = delay;
     this.#next = (this.#next + 1) % KEPT;
-    return this.last;
+    return delay;
   }
 
   #acknowledge(index, delay) {

@@ -5,7 +5,7 @@ import { milliseconds, rate } from "./format.js";
 
 const SPAN = 60; // seconds
 const GAP = 2; // seconds without a value: the line is interrupted
-const LEFT = 34; // pixels for the scale
+const LEFT = 46; // pixels for the scale
 const STEPS = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
 
 export class Plot {

@@ -20,6 +20,7 @@ const STATES = {
   unavailable: { label: "No segmentation", level: "alarm", icon: "warning", say: "The picture goes on unmarked" },
   paused: { label: "Paused", level: "idle", icon: "pause", say: "" },
   ended: { label: "Ended", level: "idle", icon: "ended", say: "" },
+  played: { label: "Recording", level: "idle", icon: "play", say: "The stream has ended" },
 };
 
 const MOVING = new Set(["live", "stale", "black", "unassessable", "unavailable"]);
@@ -42,9 +43,15 @@ export class StateView {
     return late && MOVING.has(this.state.state) && !document.hidden ? "late" : this.state.state;
   }
 
-  /** Show it. `playing`: a recording is played, so that nothing veils the picture. */
+  /** Whether what is shown is the present. */
+  isPresent(shownAt) {
+    return MOVING.has(this.current(shownAt));
+  }
+
+  /** Show it. `playing`: a recording is in the picture's place. */
   show(shownAt, playing) {
-    const name = this.current(shownAt);
+    const now = this.current(shownAt);
+    const name = now === "ended" && playing ? "played" : now;
     const state = STATES[name] ?? { label: name, level: "caution", icon: "warning", say: "" };
     const message = this.#message(name, state);
     document.body.dataset.level = state.level;
@@ -52,7 +59,7 @@ export class StateView {
     write(byId("state-label"), state.label);
     write(byId("state-message"), message);
     setIcon(byId("state-icon"), state.icon);
-    this.#veil(name, state, message, playing);
+    this.#veil(name, state, message);
     this.#hold(name);
     this.#announce(name, state, message);
   }
@@ -60,12 +67,12 @@ export class StateView {
   #message(name, state) {
     if (name === "lost") return this.reason || "";
     if (name === "late") return "The one on the screen is old";
-    if (name === "connecting" || name === "paused") return state.say;
+    if (["connecting", "paused", "played"].includes(name)) return state.say;
     return this.state?.message || state.say;
   }
 
-  #veil(name, state, message, playing) {
-    const veiled = Boolean(state.veil) && !playing;
+  #veil(name, state, message) {
+    const veiled = Boolean(state.veil);
     byId("cover").hidden = !veiled;
     document.body.toggleAttribute("data-covered", veiled);
     byId("retry").hidden = name !== "lost";
@@ -82,7 +89,7 @@ export class StateView {
   #hold(name) {
     const held = name === "paused";
     byId("held").hidden = !held;
-    document.body.toggleAttribute("data-held", held);
+    document.body.toggleAttribute("data-old", held || name === "played");
     if (held) write(byId("held"), `Picture held at ${clock(this.state?.time)}`);
   }
 

@@ -8,6 +8,8 @@ import { gravity } from "./state.js";
 // seconds that the timeline shows while the end is not known; it grows in steps so that marks do not creep
 const SPANS = [15, 30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 5400, 7200, 10800, 14400];
 const HOUR = 3600;
+const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, HOUR];
+const MOST_TICKS = 8;
 
 /** Events: `choose` (detail: a sighting's id). */
 export class Timeline extends EventTarget {
@@ -142,10 +144,12 @@ export class Timeline extends EventTarget {
   }
 
   #writeTicks() {
-    const parts = 4;
-    byId("ticks").replaceChildren(...Array.from({ length: parts + 1 }, (_, part) => {
-      const tick = make("span", {}, clock((part * this.#span) / parts));
-      tick.style.left = `${(100 * part) / parts}%`;
+    const step = TICKS.find((seconds) => this.#span / seconds <= MOST_TICKS) ?? HOUR;
+    const times = Array.from({ length: Math.ceil(this.#span / step) }, (_, number) => number * step);
+    if (this.#span - times.at(-1) < step / 2 && times.length > 1) times.pop(); // too near to the end's
+    byId("ticks").replaceChildren(...[...times, this.#span].map((time) => {
+      const tick = make("span", {}, clock(time));
+      tick.style.left = this.#percent(time);
       return tick;
     }));
   }
