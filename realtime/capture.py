@@ -269,7 +269,9 @@ class Capture:
                 return None
             try:
                 with self._calling():
-                    return upkeep.reopen()
+                    source = upkeep.reopen()
+                self._statistics.reconnects += 1
+                return source
             except SourceError as exc:
                 self._why_lost = str(exc)
         return None

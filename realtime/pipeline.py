@@ -238,6 +238,15 @@ class Pipeline:
             means = {"infer": self._frames.fullness, "follow": self._promised.fullness, "show": self._display.fullness}
         return means | {outlet.name: outlet.channel.fullness for outlet in self._outlets}
 
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many items wait now, by the stage that takes them."""
+        follow = "follow" if self._passthrough else "show"
+        channels = {"infer": self._frames.waiting, follow: self._promised.waiting}
+        if self._passthrough:
+            channels["show"] = self._display.waiting
+        return channels | {outlet.name: outlet.channel.waiting for outlet in self._outlets}
+
     # --- what the capture brings; see `capture.Receiver`
 
     def take_frame(self, frame: Frame, span: Span) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from .controls import Controls
 from .frame import Segmentation
 from .motion import small_grey
 from .regions import find_polyps
@@ -18,6 +19,7 @@ class Refine:
         tracker: Follows the polyps.
         on_tracking: Told what each frame changed, with the segmentation as it will be drawn.
         on_ended: Told of sightings that the stream's end, or a lost signal, ended.
+        controls: What the user may change meanwhile of how it stabilises and tracks; None: nothing.
     """
 
     def __init__(
@@ -26,14 +28,17 @@ class Refine:
         tracker: SightingTracker,
         on_tracking: Callable[[Tracking, Segmentation], None] = lambda _tracking, _segmentation: None,
         on_ended: Callable[[tuple[Sighting, ...]], None] = lambda _ended: None,
+        controls: Controls | None = None,
     ) -> None:
         self._stabiliser = stabiliser
         self._tracker = tracker
         self._on_tracking = on_tracking
         self._on_ended = on_ended
+        self._controls = controls
 
     def __call__(self, segmentation: Segmentation) -> Segmentation:
         """Refine the next frame's segmentation."""
+        self._follow_controls()
         frame, geometry = segmentation.frame, segmentation.geometry
         grey = small_grey(frame.image[geometry.region.slices])
         probability = self._stabiliser(segmentation.probability, grey, geometry, frame.pts_seconds)
@@ -47,6 +52,14 @@ class Refine:
         shown = withhold(refined, tracking)
         self._on_tracking(tracking, shown)
         return shown
+
+    def _follow_controls(self) -> None:
+        controls = self._controls
+        if controls is None:
+            return
+        self._stabiliser.choose(controls.stabilise)
+        if self._tracker.min_frames != controls.min_frames:
+            self._tracker.min_frames = controls.min_frames
 
     def end(self) -> None:
         """End every sighting: at the end of the stream, or when the signal is lost."""
