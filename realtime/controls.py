@@ -1,6 +1,5 @@
 """`Controls`: what the user may change while a stream runs, by the window's keys or in the live view."""
 
-import math
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -200,11 +199,10 @@ def _choice(*choices: str) -> Callable[[str, object], str]:
 
 def _number(least: float, most: float) -> Callable[[str, object], float]:
     def read(name: str, value: object) -> float:
-        # a boolean is an int to Python
-        usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not usable or not least <= value <= most:  # type: ignore[operator]  # a number by then  # pyright: ignore[reportOperatorIssue]
+        # a boolean is an int to Python; what is no number fails every comparison
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
             raise InputError(f"{name} is a number from {least:g} to {most:g}")
-        return round(float(value), 3)  # type: ignore[arg-type]  # a number by then  # pyright: ignore[reportArgumentType]
+        return round(float(value), 3)
 
     return read
 

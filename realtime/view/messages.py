@@ -1,7 +1,6 @@
 """What clients may say, read strictly."""
 
 import json
-import math
 from dataclasses import dataclass
 from typing import NoReturn, cast
 
@@ -82,7 +81,8 @@ def _read(message: dict[str, object]) -> Message:
 
 
 def _number(value: object, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= most:
+    # a boolean is an int to Python; what is no number fails every comparison
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise MalformedError(f"a number from 0 to {most:g} was expected")
     return float(value)
 
