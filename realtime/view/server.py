@@ -45,7 +45,7 @@ class Server:
         self._server = uvicorn.Server(_configure(app, certificate))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="rt-seg view", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="rt-seg view server", daemon=True)
 
     def start(self) -> None:
         """Start serving; returns once the event loop runs."""

@@ -3,8 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, Self
 
 import cv2
@@ -35,20 +33,28 @@ def picture(index: int) -> UInt8Array:
     """A red disc, which the engine below sees as a polyp, that moves over a noisy green field."""
     image = np.full((HEIGHT, WIDTH, 3), (60, 110, 0), np.uint8)
     image[..., 0] += np.random.default_rng(index).integers(0, 40, (HEIGHT, WIDTH), np.uint8)  # no frozen picture
-    return np.asarray(cv2.circle(image, (100 + index % 60, 120), 30, (0, 0, 255), -1), np.uint8)
+    return np.asarray(cv2.circle(image, (100 + abs(index % 120 - 60), 120), 30, (0, 0, 200), -1), np.uint8)
+
+
+def named_picture(index: int) -> UInt8Array:
+    """The same inside a round field of view, and a patient's name in the black corner."""
+    field = cv2.circle(np.zeros((HEIGHT, WIDTH), np.uint8), (WIDTH // 2, HEIGHT // 2), 100, 255, -1)
+    image = np.asarray(cv2.bitwise_and(picture(index), picture(index), mask=field), np.uint8)
+    return np.asarray(cv2.putText(image, "JANE DOE", (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255)), np.uint8)
 
 
 class Camera:
     """Gives pictures until it is released."""
 
-    def __init__(self, info: SourceInfo = INFO) -> None:
-        self.info = info
+    def __init__(self, paint: Callable[[int], UInt8Array] = picture) -> None:
+        self.info = INFO
+        self._paint = paint
         self.released = threading.Event()
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
         while not self.released.wait(1 / 50):
-            yield Frame(index, index / 50, time.perf_counter_ns(), picture(index))
+            yield Frame(index, index / 50, time.perf_counter_ns(), self._paint(index))
             index += 1
 
     def close(self) -> None:
@@ -64,26 +70,26 @@ class Stream:
     """`run_stream` on a thread, with ``--serve`` on a free port of the loopback.
 
     Args:
+        paint: Makes the pictures.
         settings: Further ones.
     """
 
-    def __init__(self, info: SourceInfo = INFO, **settings: Any) -> None:
+    def __init__(self, paint: Callable[[int], UInt8Array] = picture, **settings: Any) -> None:
         values: dict[str, Any] = {"source": "0", "show": False, "max_staleness_ms": 60_000.0, "roi": "full"}
         self.settings = StreamSettings(**(values | {"serve": "127.0.0.1:0"} | settings))
         self.lines: list[str] = []
         self.link = ""
         self.summary: Summary | None = None
         self.error: BaseException | None = None
-        self._info = info
+        self._paint = paint
+        self._client = httpx.Client(timeout=WAIT)
         self._pipeline: Pipeline | None = None
         self._linked, self._runs = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
         try:
-            self.summary = run_stream(
-                self.settings, self, load=red_engine, open_again=lambda: Camera(replace(self._info))
-            )
+            self.summary = run_stream(self.settings, self, load=red_engine, open_again=lambda: Camera(self._paint))
         except BaseException as exc:  # noqa: BLE001 - the test looks at it
             self.error = exc
             self._linked.set()
@@ -119,12 +125,13 @@ class Stream:
         return int(self.url.rpartition(":")[2])
 
     def get(self, path: str, **options: Any) -> httpx.Response:
-        """Ask for a path."""
-        return httpx.get(self.url + path, timeout=WAIT, **options)
+        """Ask for a path; no cookie is kept."""
+        self._client.cookies.clear()
+        return self._client.get(self.url + path, **options)
 
     def connect(self, **options: Any) -> ClientConnection:
         """A client of the WebSocket."""
-        return connect(f"ws{self.url.removeprefix('http')}/ws", open_timeout=WAIT, **options)
+        return connect(f"ws{self.url.removeprefix('http')}/ws", open_timeout=WAIT, close_timeout=0.5, **options)
 
     def wait_for(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds, which no event tells."""
@@ -154,8 +161,4 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         if self._thread.is_alive():
             self.stop()
-
-
-def recordings(folder: Path) -> list[Path]:
-    """The view's own recordings in a temporary folder."""
-    return list(folder.glob("rt-seg-view-*/*"))
+        self._client.close()
