@@ -6,6 +6,7 @@ import { percent } from "./format.js";
 
 const QUIET = 400; // milliseconds after the last own step in which answers wait
 const SEND_EVERY = 80;
+const KEY_STEP = 0.05; // of threshold and opacity, as in the window
 const MIN_FRAMES = ["1/1", "2/2", "2/3", "3/5", "5/8", "8/12"];
 const SLIDERS = { alpha: percent, threshold: (value) => value.toFixed(2) };
 const USES_ALPHA = new Set(["fill", "heatmap"]);
@@ -76,11 +77,11 @@ export class Controls {
     this.set({ [name]: choices[(choices.indexOf(this.#values[name]) + 1) % choices.length] });
   }
 
-  /** Move a slider by steps. */
-  step(name, steps) {
+  /** Move a slider up (1) or down (-1). */
+  step(name, way) {
     const slider = byId(name);
     if (slider.disabled) return;
-    const value = Number(this.#values[name]) + steps * Number(slider.step);
+    const value = Number(this.#values[name]) + way * KEY_STEP;
     this.set({ [name]: Number(Math.min(Math.max(value, Number(slider.min)), Number(slider.max)).toFixed(3)) });
   }
 

@@ -4,6 +4,8 @@ import { byId, write } from "./dom.js";
 import { count, milliseconds, rate } from "./format.js";
 import { Plot } from "./plot.js";
 
+const CAUSES = { infer: "not segmented", show: "not shown", view: "not in view", record: "not recorded" };
+
 export class Figures {
   #plot = new Plot();
   #picture;
@@ -40,7 +42,7 @@ export class Figures {
   #drops(dropped) {
     const causes = Object.entries(dropped).filter(([, number]) => number > 0);
     write(byId("dropped"), count(causes.reduce((sum, [, number]) => sum + number, 0)));
-    const words = causes.map(([cause, number]) => `${cause.replaceAll("_", " ")} ${count(number)}`);
-    write(byId("causes"), words.length ? `Dropped by: ${words.join(", ")}` : "");
+    const words = causes.map(([cause, number]) => `${CAUSES[cause] ?? cause.replaceAll("_", " ")} ${count(number)}`);
+    write(byId("causes"), words.length ? `Dropped: ${words.join(", ")}` : "");
   }
 }

@@ -14,7 +14,11 @@ export class Keys {
     addEventListener("keydown", (event) => this.#press(event));
     byId("help-close").addEventListener("click", () => this.#dialog.close());
     this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
-    this.#dialog.addEventListener("keydown", (event) => "?/".includes(event.key) && this.#dialog.close());
+    this.#dialog.addEventListener("keydown", (event) => {
+      if (event.key !== "?" && event.key !== "/") return;
+      event.preventDefault(); // the same press does not open it again
+      this.#dialog.close();
+    });
     byId("keys-on").checked = remembered() !== "off";
     byId("keys-on").addEventListener("change", (event) => remember(event.target.checked ? "on" : "off"));
   }

@@ -120,6 +120,7 @@ function end(message) {
     ["Frames/s", rate(message.fps ?? state.state?.fps)],
     ["Sightings", count(sightings.inOrder.length)],
     ["Recording", message.recording ? "kept while rt-seg runs" : "none"],
+    ...(message.error ? [["Error", message.error]] : []),
   ];
   byId("summary-list").replaceChildren(...lines.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   byId("download").hidden = !message.recording;

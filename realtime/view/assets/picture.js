@@ -2,6 +2,7 @@
 // then sends the next. How old it is on this page is measured when the browser is about to show it.
 
 const HEADER = 24; // bytes: uint32 index, uint32 flags, float64 stream seconds, float64 captured, all little-endian
+const LONGEST = 60_000; // milliseconds that are reported: a page can sleep for a night
 const KEPT = 3000; // delays, of which the percentiles are
 
 export class Picture {
@@ -106,6 +107,6 @@ export class Picture {
   }
 
   #acknowledge(index, delay) {
-    this.#connection.send({ type: "shown", index, ...(delay === null ? {} : { delay_ms: delay }) });
+    this.#connection.send({ type: "shown", index, ...(delay === null ? {} : { delay_ms: Math.min(delay, LONGEST) }) });
   }
 }

@@ -92,7 +92,7 @@ export class Sightings extends EventTarget {
   }
 }
 
-/** A small picture that is replaced only by one that has arrived, and asked for again where it was not there yet. */
+/** A small picture that is replaced only by one that has arrived. */
 class Thumbnail {
   #image;
   #wanted = "";
@@ -104,7 +104,7 @@ class Thumbnail {
 
   async show(address) {
     this.#wanted = address;
-    if (this.#loading) return;
+    if (this.#loading || address === null) return;
     this.#loading = true;
     const loader = new Image();
     loader.src = address;
@@ -112,13 +112,13 @@ class Thumbnail {
       await loader.decode();
       this.#image.src = address;
     } catch {
-      // no snapshot yet: the next change of the sighting asks again
+      // it will be there, or better, at the sighting's next change
     }
     this.#loading = false;
     if (this.#wanted !== address) this.show(this.#wanted);
   }
 }
 
-/** Where a sighting's snapshot is; the number of frames changes with the picture, so that none is old. */
+/** Where a sighting's snapshot is, null if there is none yet; the frames in it change with the picture: none is old. */
 export const snapshotAddress = (sighting, overlay) =>
-  `${sighting.snapshot}?overlay=${overlay ? 1 : 0}&v=${sighting.frames}${sighting.ended ? "e" : ""}`;
+  sighting.snapshot && `${sighting.snapshot}?overlay=${overlay ? 1 : 0}&v=${sighting.frames}${sighting.ended ? "e" : ""}`;

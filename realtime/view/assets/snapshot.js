@@ -61,6 +61,11 @@ export class SnapshotDialog extends EventTarget {
 
   #load(address, id) {
     const image = byId("snapshot-image");
+    byId("snapshot-save").hidden = address === null;
+    if (address === null) {
+      this.#missing(true);
+      return;
+    }
     const alt = `Sighting ${id} at ${clock(this.#sightings.get(id).first_seconds)}${this.#overlay ? ", with overlay" : ""}`;
     if (image.getAttribute("src") !== address) image.src = address;
     image.alt = alt;

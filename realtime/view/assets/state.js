@@ -23,6 +23,11 @@ const STATES = {
   played: { label: "Recording", level: "idle", icon: "play", say: "The stream has ended" },
 };
 
+// what the server says of these is their label again
+const NO_NEWS = new Set(
+  ["", "no signal", "segmentation unavailable", "picture black", "picture frozen", "mask withheld: too old"],
+);
+
 const MOVING = new Set(["live", "stale", "black", "unassessable", "unavailable"]);
 
 export class StateView {
@@ -68,7 +73,8 @@ export class StateView {
     if (name === "lost") return this.reason || "";
     if (name === "late") return "The one on the screen is old";
     if (["connecting", "paused", "played"].includes(name)) return state.say;
-    return this.state?.message || state.say;
+    const [first, ...others] = (this.state?.message ?? "").split("; ");
+    return [NO_NEWS.has(first) ? state.say : first, ...others].filter(Boolean).join("; ");
   }
 
   #veil(name, state, message) {

@@ -10,6 +10,7 @@ const SPANS = [15, 30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 5400, 720
 const HOUR = 3600;
 const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, HOUR];
 const MOST_TICKS = 8;
+const REACH = 10; // pixels beside a mark that still are it
 
 /** Events: `choose` (detail: a sighting's id). */
 export class Timeline extends EventTarget {
@@ -19,14 +20,15 @@ export class Timeline extends EventTarget {
   #now = 0;
   #span = SPANS[0];
   #duration = null;
+  #pressed = 0;
 
   constructor() {
     super();
-    byId("marks").addEventListener("click", (event) => {
-      const mark = event.target.closest("button");
-      if (mark) this.dispatchEvent(new CustomEvent("choose", { detail: Number(mark.dataset.id) }));
-    });
-    new ResizeObserver(() => this.#layOut()).observe(byId("track"));
+    const track = byId("track");
+    track.addEventListener("pointerdown", (event) => (this.#pressed = event.clientX));
+    track.addEventListener("pointermove", (event) => this.#pointAt(event));
+    track.addEventListener("click", (event) => this.#click(event));
+    new ResizeObserver(() => this.#layOut()).observe(track);
   }
 
   /** Begin anew. `duration`: seconds of the whole, where it is known; `history`: the states so far. */
@@ -64,7 +66,6 @@ export class Timeline extends EventTarget {
   take(sighting) {
     const mark = this.#marks.get(sighting.id) ?? this.#newMark(sighting);
     mark.sighting = sighting;
-    mark.element.title = `Sighting ${sighting.id}, ${span(sighting.first_seconds, sighting.last_seconds)}`;
     this.#placeMark(mark);
   }
 
@@ -75,9 +76,7 @@ export class Timeline extends EventTarget {
   #newMark(sighting) {
     const open = [...this.#marks.values()].filter((mark) => mark.sighting.last_seconds >= sighting.first_seconds);
     const lane = open.some((mark) => mark.lane === 0) ? 1 : 0;
-    // for the pointer; the keyboard has the strip, which names the same sightings
-    const element = make("button", { type: "button", tabIndex: -1, className: lane ? "mark-1" : "" });
-    element.dataset.id = sighting.id;
+    const element = make("div", { className: lane ? "mark lower" : "mark" });
     byId("marks").append(element);
     const mark = { element, sighting, lane };
     this.#marks.set(sighting.id, mark);
@@ -130,17 +129,36 @@ export class Timeline extends EventTarget {
     band.style.width = this.#percent(Math.max(0, to - from));
   }
 
-  /** The button is wide enough for a finger; inside it the mark is as wide as the sighting is long. */
   #placeMark({ element, sighting }) {
-    const track = byId("track").clientWidth;
-    const left = (sighting.first_seconds / this.#span) * track;
-    const wide = Math.max(4, ((sighting.last_seconds - sighting.first_seconds) / this.#span) * track);
-    const reach = Math.max(24, wide);
-    const from = Math.max(0, Math.min(left - (reach - wide) / 2, track - reach));
-    element.style.left = `${from}px`;
-    element.style.width = `${reach}px`;
-    element.style.setProperty("--from", `${left - from}px`);
-    element.style.setProperty("--wide", `${wide}px`);
+    element.style.left = this.#percent(sighting.first_seconds);
+    element.style.width = this.#percent(sighting.last_seconds - sighting.first_seconds);
+  }
+
+  /**
+   * The mark nearest to the pointer, if it is near enough for a finger. Marks are small and many: they are found by
+   * distance, not hit. The keyboard has the strip, which names the same sightings.
+   */
+  #near({ clientX, clientY }) {
+    const distances = [...this.#marks.values()].map((mark) => {
+      const box = mark.element.getBoundingClientRect();
+      const aside = Math.max(box.left - clientX, clientX - box.right, 0);
+      const above = Math.max(box.top - clientY, clientY - box.bottom, 0);
+      return { mark, distance: Math.hypot(aside, above) };
+    });
+    const nearest = distances.reduce((a, b) => (b.distance < a.distance ? b : a), { distance: Infinity });
+    return nearest.distance <= REACH ? nearest.mark.sighting : null;
+  }
+
+  #pointAt(event) {
+    const sighting = this.#near(event);
+    const track = byId("track");
+    track.style.cursor = sighting ? "pointer" : "";
+    track.title = sighting ? `Sighting ${sighting.id}, ${span(sighting.first_seconds, sighting.last_seconds)}` : "";
+  }
+
+  #click(event) {
+    const sighting = Math.abs(event.clientX - this.#pressed) < REACH ? this.#near(event) : null; // else it was a drag
+    if (sighting) this.dispatchEvent(new CustomEvent("choose", { detail: sighting.id }));
   }
 
   #writeTicks() {

@@ -1,0 +1,98 @@
+"""The live view when the stream has ended: the page plays the recording, scrubs it, and jumps to its sightings."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from .conftest import LiveView, Look, ServeView, Shoot, until
+
+pytestmark = pytest.mark.slow
+
+SIZES = [(1280, 720), (1024, 768), (768, 1024)]
+_TIME = "document.getElementById('recording').currentTime"
+_SOUGHT = f"(time) => Math.abs({_TIME} - time) < 0.2 && !document.getElementById('recording').seeking"
+
+
+@pytest.fixture(scope="module")
+def ended(serve_view: ServeView) -> LiveView:
+    """The demo, as fast as it goes."""
+    return serve_view("demo")
+
+
+@pytest.fixture
+def page(ended: LiveView, look: Look) -> Page:
+    """A page where the recording can be played."""
+    page = look(ended)
+    expect(page.locator("#state-label")).to_have_text("Recording")
+    until(page, "document.getElementById('recording').readyState >= 2")
+    return page
+
+
+def test_the_stream_becomes_a_recording(serve_view: ServeView, look: Look) -> None:
+    """A page that watches a stream to its end goes over to its recording by itself."""
+    page = look(serve_view("demo", "--live", "--duration", 4))
+    expect(page.locator("#state-label")).to_have_text("Recording")
+    expect(page.locator("#recording")).to_be_visible()
+    expect(page.locator("#picture")).to_be_hidden()
+    expect(page.locator("#controls")).to_be_hidden()
+    until(page, "document.getElementById('recording').duration > 3")
+
+
+def test_it_plays_and_pauses(page: Page) -> None:
+    """The button and the space bar play and hold it."""
+    page.locator("#play").click()
+    until(page, f"{_TIME} > 0.3")
+    page.locator("#play").blur()
+    page.keyboard.press("Space")
+    until(page, "document.getElementById('recording').paused")
+
+
+def test_it_is_scrubbed(page: Page, shoot: Shoot) -> None:
+    """The timeline is a slider: by pointer, by arrow keys, to both ends; the picture and the clock follow."""
+    box = page.locator("#track").bounding_box()
+    assert box is not None
+    duration = page.evaluate("document.getElementById('recording').duration")
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 4)
+    until(page, _SOUGHT, duration / 2)
+    expect(page.locator("#position")).to_contain_text(f"0:0{int(duration / 2)}")
+    page.locator("#scrub").blur()
+    page.keyboard.press("ArrowRight")
+    until(page, _SOUGHT, duration / 2 + 5)
+    page.keyboard.press("Home")
+    until(page, _SOUGHT, 0)
+    page.keyboard.press(".")
+    until(page, f"{_TIME} > 0 && {_TIME} < 0.2")
+    shoot(page, "ended")
+
+
+def test_sightings_are_jumped_to(page: Page) -> None:
+    """n and p, a mark of the timeline and a snapshot's button go to where a sighting begins."""
+    first = page.evaluate("fetch('/api/sightings').then((a) => a.json()).then((a) => (a.sightings ?? a)[0].first_seconds)")
+    page.keyboard.press("n")
+    until(page, _SOUGHT, first - 0.5)
+    expect(page.locator("#strip .card.current")).to_have_count(1)
+    page.keyboard.press("End")
+    mark = page.locator("#marks .mark").first.bounding_box()
+    assert mark is not None
+    page.mouse.click(mark["x"] + 2, mark["y"] + 2)
+    until(page, _SOUGHT, first - 0.5)
+    page.keyboard.press("End")
+    page.locator("#strip .card").last.click()
+    page.locator("#snapshot-jump").click()
+    expect(page.locator("#snapshot-dialog")).to_be_hidden()
+    until(page, _SOUGHT, first - 0.5)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_the_player_fits_and_passes_axe(
+    ended: LiveView, look: Look, shoot: Shoot, size: tuple[int, int]
+) -> None:
+    """At each size the player has its place, and axe finds nothing to mend."""
+    page = look(ended, size)
+    until(page, "document.getElementById('recording').readyState >= 2")
+    page.keyboard.press("n")
+    expect(page.locator("#strip .card.current")).to_have_count(1)
+    shoot(page, "ended")
+    found = Axe().run(page)
+    assert [(item["id"], node["html"]) for item in found.response["violations"] for node in item["nodes"]] == []
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
