@@ -270,10 +270,11 @@ class Capture:
             try:
                 with self._calling():
                     source = upkeep.reopen()
-                self._statistics.reconnects += 1
-                return source
             except SourceError as exc:
                 self._why_lost = str(exc)
+            else:
+                self._statistics.reconnects += 1
+                return source
         return None
 
     def _given_up(self) -> SourceInterrupted | None:

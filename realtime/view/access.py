@@ -111,7 +111,9 @@ def choose_token(address: Address, given: str | None, *, secure: bool, insecure:
         InputError: It is too short or not printable ASCII; or other machines may call, without TLS.
     """
     if given is not None and (len(given) < SHORTEST_TOKEN or not given.isascii() or not given.isprintable()):
-        raise InputError(f"--token needs {SHORTEST_TOKEN} characters of printable ASCII or more; leave it out for one made")
+        raise InputError(
+            f"--token needs {SHORTEST_TOKEN} characters of printable ASCII or more; leave it out for one made"
+        )
     if is_loopback(address.host):
         return given
     if not secure and not insecure:

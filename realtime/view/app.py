@@ -1,6 +1,6 @@
 """The web application: which path answers what. No path of a client reaches the file system."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -34,6 +34,15 @@ _INDEX, _LOGIN = "index.html", "login.html"
 _HIGHEST_ID = 10**9
 
 
+def read_assets() -> dict[str, bytes]:
+    """The page's files by name, as they lie in the package."""
+    folder = files("rt_seg.realtime.view") / "assets"
+    return {each.name: each.read_bytes() for each in folder.iterdir() if Path(each.name).suffix in _TYPES}
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
 @dataclass(slots=True)
 class Parts:
     """What the application answers from.
@@ -52,13 +61,7 @@ class Parts:
     book: SightingBook
     registry: CollectorRegistry
     recording: Path | None = None
-    assets: Mapping[str, bytes] = field(default_factory=lambda: read_assets())
-
-
-def read_assets() -> dict[str, bytes]:
-    """The page's files by name, as they lie in the package."""
-    folder = files("rt_seg.realtime.view") / "assets"
-    return {each.name: each.read_bytes() for each in folder.iterdir() if Path(each.name).suffix in _TYPES}
+    assets: Mapping[str, bytes] = field(default_factory=read_assets)
 
 
 def make_app(parts: Parts, access: Access) -> ASGIApp:
@@ -82,17 +85,14 @@ def make_app(parts: Parts, access: Access) -> ASGIApp:
     return Guard(app, access, parts.assets.get(_LOGIN, b""))
 
 
-Endpoint = Callable[[Request], Response]
-
-
-def _page(parts: Parts, name: str) -> Callable[[Request], object]:
+def _page(parts: Parts, name: str) -> Endpoint:
     async def answer(_request: Request) -> Response:
         return _file(parts, name)
 
     return answer
 
 
-def _asset(parts: Parts) -> Callable[[Request], object]:
+def _asset(parts: Parts) -> Endpoint:
     async def answer(request: Request) -> Response:
         return _file(parts, request.path_params["name"])
 
@@ -106,7 +106,7 @@ def _file(parts: Parts, name: str) -> Response:
     return Response(parts.assets[name], media_type=_TYPES[Path(name).suffix])
 
 
-def _video(parts: Parts) -> Callable[[Request], object]:
+def _video(parts: Parts) -> Endpoint:
     async def answer(_request: Request) -> Response:
         if parts.viewers.full:
             raise HTTPException(503, "too many look already")
@@ -115,7 +115,7 @@ def _video(parts: Parts) -> Callable[[Request], object]:
     return answer
 
 
-def _recording(parts: Parts) -> Callable[[Request], object]:
+def _recording(parts: Parts) -> Endpoint:
     async def answer(_request: Request) -> Response:
         path = parts.recording
         if path is None or not path.is_file():
@@ -125,21 +125,21 @@ def _recording(parts: Parts) -> Callable[[Request], object]:
     return answer
 
 
-def _state(parts: Parts) -> Callable[[Request], object]:
+def _state(parts: Parts) -> Endpoint:
     async def answer(_request: Request) -> Response:
         return JSONResponse(parts.board.state(parts.viewers.count) | {"controls": parts.viewers.desk.controls.values()})
 
     return answer
 
 
-def _sightings(parts: Parts) -> Callable[[Request], object]:
+def _sightings(parts: Parts) -> Endpoint:
     async def answer(_request: Request) -> Response:
         return JSONResponse({"sightings": [entry.as_dict() for entry in parts.book.entries()]})
 
     return answer
 
 
-def _snapshot(parts: Parts) -> Callable[[Request], object]:
+def _snapshot(parts: Parts) -> Endpoint:
     async def answer(request: Request) -> Response:
         number: int = request.path_params["number"]
         overlay = request.query_params.get("overlay", "1")
@@ -157,7 +157,7 @@ async def _described(_request: Request) -> Response:
     return JSONResponse(openapi())
 
 
-def _metrics(parts: Parts) -> Callable[[Request], object]:
+def _metrics(parts: Parts) -> Endpoint:
     async def answer(_request: Request) -> Response:
         return Response(generate_latest(parts.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -168,7 +168,7 @@ async def _healthy(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-def _ready(parts: Parts) -> Callable[[Request], object]:
+def _ready(parts: Parts) -> Endpoint:
     async def answer(_request: Request) -> Response:
         ready = parts.board.ready or parts.board.ended
         return PlainTextResponse("ready\n" if ready else "no picture is segmented now\n", 200 if ready else 503)
@@ -176,7 +176,7 @@ def _ready(parts: Parts) -> Callable[[Request], object]:
     return answer
 
 
-def _socket(parts: Parts) -> Callable[[WebSocket], object]:
+def _socket(parts: Parts) -> Callable[[WebSocket], Awaitable[None]]:
     async def answer(socket: WebSocket) -> None:
         await parts.viewers.serve(socket)
 

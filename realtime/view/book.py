@@ -196,7 +196,9 @@ class SightingBook:
     def _keep(self, number: int, pair: tuple[bytes, bytes]) -> None:
         with self._changed:
             self._snapshots.keep(number, pair)
-            for gone in [each for each in self._entries.values() if each.pictured and each.id not in self._snapshots.kept]:
+            for gone in [
+                each for each in self._entries.values() if each.pictured and each.id not in self._snapshots.kept
+            ]:
                 self._put(replace(gone, pictured=False))
             known = self._entries.get(number)
             if known is not None:

@@ -54,7 +54,9 @@ class Guard:
             await send(message)
 
         if not known:
-            await self._refuse(scope, receive, send_safely, 421, "this server is not known by that name; use its address")
+            await self._refuse(
+                scope, receive, send_safely, 421, "this server is not known by that name; use its address"
+            )
         elif not self._access.same_origin(headers) and not _is_visit(scope, headers):
             await self._refuse(scope, receive, send_safely, 403, "requests from another site's page are refused")
         elif scope["type"] == "websocket":
@@ -119,7 +121,9 @@ def _is_visit(scope: Scope, headers: Headers) -> bool:
 
 def _token_of(scope: Scope) -> str:
     query = scope["query_string"].decode("latin-1")
-    return next(iter(parse_qs(query, max_num_fields=8).get("token", [])), "") if "token=" in query[:_LONGEST_FORM] else ""
+    return (
+        next(iter(parse_qs(query, max_num_fields=8).get("token", [])), "") if "token=" in query[:_LONGEST_FORM] else ""
+    )
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -111,7 +111,11 @@ def _delays(pipeline: Pipeline) -> Iterable[Metric]:
     for name, text, distribution in (
         ("video", "From the frame complete in memory to its hand-over.", statistics.video_delay),
         ("annotation", "The same for the frame that the shown mask was computed on.", statistics.annotation_delay),
-        ("activation", "From the first frame of a sighting until its mask could be drawn.", statistics.activation_delay),
+        (
+            "activation",
+            "From the first frame of a sighting until its mask could be drawn.",
+            statistics.activation_delay,
+        ),
     ):
         yield _histogram(f"rt_seg_{name}_delay_seconds", text, {(): distribution})
     stages = {(name,): distribution for name, distribution in statistics.stages.items()}

@@ -3,9 +3,9 @@
 import struct
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 from rt_seg.realtime.frame import Rendered
 from rt_seg.realtime.statistics import Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 UInt8Array = npt.NDArray[np.uint8]
 

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from rt_seg.realtime.settings import StreamSettings
     from rt_seg.realtime.summary import Summary
 
+# what says nothing of this machine's files
 _SUMMARY_KEYS = (
     "frames_in", "frames_out", "frames_with_polyps", "frames_with_mask", "dropped", "fps", "states", "sightings",
     "signal_losses", "engine_failures", "video_delay_ms", "annotation_delay_ms", "ended_by",
-)  # fmt: skip - what says nothing of this machine's files
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,9 @@ class Camera:
 
 def red_engine() -> CallableEngine:
     """Its probability is the red channel."""
-    return CallableEngine(lambda frames: np.ascontiguousarray(frames[..., 2]), ModelSpec(name="red", width=64, height=64))
+    return CallableEngine(
+        lambda frames: np.ascontiguousarray(frames[..., 2]), ModelSpec(name="red", width=64, height=64)
+    )
 
 
 class Stream:
@@ -145,12 +147,16 @@ class Stream:
     def stop(self) -> Summary:
         """End it, as a signal does."""
         self.pipeline.stop()
-        self._thread.join(WAIT)
-        assert not self._thread.is_alive()
+        self.join()
         if self.error is not None:
             raise self.error
         assert self.summary is not None
         return self.summary
+
+    def join(self) -> None:
+        """Wait for its end."""
+        self._thread.join(WAIT)
+        assert not self._thread.is_alive()
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -37,21 +37,30 @@ def test_serve_may_go_without_an_address(given: list[str], expected: list[str]) 
 
 @pytest.mark.parametrize(
     ("text", "host", "port"),
-    [("127.0.0.1:0", "127.0.0.1", 0), ("[::1]:8420", "::1", 8420), (":9000", "127.0.0.1", 9000), ("h-1.lan:80", "h-1.lan", 80)],
+    [
+        ("127.0.0.1:0", "127.0.0.1", 0),
+        ("[::1]:8420", "::1", 8420),
+        (":9000", "127.0.0.1", 9000),
+        ("h-1.lan:80", "h-1.lan", 80),
+    ],
 )
 def test_addresses_are_read(text: str, host: str, port: int) -> None:
     """A host and a port; without host it is this machine alone."""
     assert parse_address(text) == Address(host, port)
 
 
-@pytest.mark.parametrize("text", ["", "8420", "host", "host:", "host:70000", "a/b:1", "::1:80", "host:８０", "a b:1"])
+@pytest.mark.parametrize(
+    "text", ["", "8420", "host", "host:", "host:70000", "a/b:1", "::1:80", "host:\uff18\uff10", "a b:1"]
+)
 def test_other_addresses_are_refused(text: str) -> None:
     """The message shows how to write one."""
     with pytest.raises(InputError, match="not HOST:PORT, such as 127"):
         StreamSettings("demo", serve=text).check()
 
 
-@pytest.mark.parametrize("option", [{"token": TOKEN}, {"insecure": True}, {"tls_cert": Path("a")}, {"tls_key": Path("a")}])
+@pytest.mark.parametrize(
+    "option", [{"token": TOKEN}, {"insecure": True}, {"tls_cert": Path("a")}, {"tls_key": Path("a")}]
+)
 def test_options_of_the_view_need_it(option: dict[str, object]) -> None:
     """An option that would do nothing is refused."""
     with pytest.raises(InputError, match="add --serve"):
@@ -68,7 +77,8 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "message"), [("192.0.2.1", "not an address of this machine"), ("no-such-host.invalid", "no address is known")]
+    ("host", "message"),
+    [("192.0.2.1", "not an address of this machine"), ("no-such-host.invalid", "no address is known")],
 )
 def test_an_address_that_is_not_ours_is_said_in_one_line(host: str, message: str) -> None:
     """One of another machine, or of none."""
