@@ -174,9 +174,9 @@ def _said(attribute: str, value: Any) -> str:
     name = {"style": "overlay", "hud": "HUD", "alpha": "opacity", "min_frames": "min frames"}.get(attribute, attribute)
     if isinstance(value, bool):
         return f"{name}: {'on' if value else 'off'}"
-    if isinstance(value, float):
-        return f"{name}: {value:.2f}"
-    return f"{name}: {'{}/{}'.format(*value) if isinstance(value, tuple) else value}"
+    if attribute == "min_frames":
+        return f"{name}: {value[0]}/{value[1]}"
+    return f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}"
 
 
 def _checked(name: str, value: object) -> tuple[str, Any]:

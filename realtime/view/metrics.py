@@ -118,7 +118,7 @@ def _delays(pipeline: Pipeline) -> Iterable[Metric]:
         ),
     ):
         yield _histogram(f"rt_seg_{name}_delay_seconds", text, {(): distribution})
-    stages = {(name,): distribution for name, distribution in statistics.stages.items()}
+    stages: dict[tuple[str, ...], Distribution] = {(name,): each for name, each in statistics.stages.items()}
     yield _histogram("rt_seg_stage_seconds", "Time of a frame in a stage.", stages, ["stage"])
 
 

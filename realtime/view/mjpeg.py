@@ -33,7 +33,7 @@ class MjpegResponse(Response):
         gone = asyncio.create_task(_until_gone(receive))
         try:
             await self._send_all(send, gone)
-        except (OSError, TimeoutError):
+        except OSError:  # also a time-out
             return  # a connection whose answer is not whole is closed by the server
         finally:
             gone.cancel()

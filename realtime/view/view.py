@@ -163,7 +163,7 @@ class View:
     def notice(self, text: str, level: Level | None = None) -> None:
         """Say a line to those who look."""
         if self._redact:
-            text = text.partition(": ")[0]  # what follows names sources and files
+            text = without_names(text)
         self._broadcaster.notice(level or _level(text), text)
 
     def finish(self, summary: "Summary") -> None:
@@ -230,6 +230,11 @@ class View:
 
     def _wake(self) -> None:
         self._server.call(self._broadcaster.wake)
+
+
+def without_names(line: str) -> str:
+    """A line for people without what follows its colon, which names sources and files."""
+    return line.partition(": ")[0]
 
 
 def _level(text: str) -> Level:

@@ -110,10 +110,8 @@ class Viewer:
         receiving = asyncio.create_task(self._receive_all())
         try:
             await self._send_all(receiving)
-        except (WebSocketDisconnect, OSError):
+        except (WebSocketDisconnect, OSError):  # a time-out is an OSError: it takes nothing, not even a farewell
             pass
-        except TimeoutError:
-            return  # it takes nothing, not even a farewell
         except ViewerGone as gone:
             await _close(self._socket, gone.code, gone.reason)
         finally:

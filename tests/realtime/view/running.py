@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import cv2
 import httpx
@@ -77,8 +77,9 @@ class Stream:
     """
 
     def __init__(self, paint: Callable[[int], UInt8Array] = picture, **settings: Any) -> None:
-        values: dict[str, Any] = {"source": "0", "show": False, "max_staleness_ms": 60_000.0, "roi": "full"}
-        self.settings = StreamSettings(**(values | {"serve": "127.0.0.1:0"} | settings))
+        values: dict[str, Any] = {"show": False, "max_staleness_ms": 60_000.0, "roi": "full", "serve": "127.0.0.1:0"}
+        values.update(settings)
+        self.settings = StreamSettings("0", **values)
         self.lines: list[str] = []
         self.link = ""
         self.summary: Summary | None = None
@@ -133,7 +134,9 @@ class Stream:
 
     def connect(self, **options: Any) -> ClientConnection:
         """A client of the WebSocket."""
-        return connect(f"ws{self.url.removeprefix('http')}/ws", open_timeout=WAIT, close_timeout=0.5, **options)
+        url = f"ws{self.url.removeprefix('http')}/ws"
+        # connect's overloads know nothing of options that come as a dictionary
+        return cast("ClientConnection", connect(url, open_timeout=WAIT, close_timeout=0.5, **options))
 
     def wait_for(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds, which no event tells."""
