@@ -226,7 +226,7 @@ class Pipeline:
         """
         lost = {"infer": self._frames.dropped, "show": self._display.dropped, "redact": self.withheld}
         for outlet in self._outlets:
-            lost[outlet.name] = outlet.channel.dropped
+            lost[outlet.name] = outlet.dropped
             lost[f"{outlet.name} stopped"] = outlet.missed
         return {cause: count for cause, count in lost.items() if count}
 

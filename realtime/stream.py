@@ -208,8 +208,10 @@ def _run(running: _Running) -> Summary:
 def _linger(running: _Running, view: "View", summary: Summary) -> None:
     """Let a file that has ended be looked at until a signal comes; what ends otherwise ends at once."""
     looked_at = summary.ended_by in {"end", "error"} and not running.source.endless
-    broke_off = summary.error is None or isinstance(summary.error, SourceInterrupted)
-    if not looked_at or not broke_off:
+    readable = summary.error is None or isinstance(summary.error, SourceInterrupted)
+    # signals come to the main thread only: a caller on another one could not be released
+    released = threading.current_thread() is threading.main_thread()
+    if not (looked_at and readable and released):
         return
     running.observer.note(f"the stream has ended; it can be looked at again at {view.link} until Ctrl-C")
     while running.received.number is None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from .picture import Picture
+from .picture import HEADER, Picture
 from .viewers import Viewers
 
 _BOUNDARY = "rt-seg-picture"
@@ -59,7 +59,11 @@ class MjpegResponse(Response):
 
 def _part(picture: Picture) -> bytes:
     # the boundary that follows comes along: players show a picture once they see where it ends
-    head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture.jpeg)}\r\n\r\n"
+    index, _, _, captured_ms = HEADER.unpack_from(picture.message)
+    head = (
+        f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture.jpeg)}\r\n"
+        f"X-Frame-Index: {index}\r\nX-Captured-Ms: {captured_ms:.3f}\r\n\r\n"
+    )
     return b"".join((head.encode(), picture.jpeg, b"\r\n"))
 
 

@@ -54,7 +54,7 @@ controls.enable(false);
 function greet(message) {
   hello = message;
   state.connection = "open";
-  state.state = null;
+  state.reset();
   document.body.dataset.mode = "live";
   player.close();
   dialog.canJump = false;
@@ -69,20 +69,24 @@ function greet(message) {
   controls.take(message.controls ?? {});
   controls.enable(true);
   write(byId("origin"), origin(message));
-  write(byId("source"), message.source ?? "");
+  write(byId("source"), nameOf(message.source ?? ""));
+  byId("source").title = message.source ?? "";
 }
 
-function origin({ frame, fps, engine, version }) {
+/** The name of a file without its folders, of anything else the whole. */
+const nameOf = (source) => (source.includes("://") ? source : source.split(/[/\\]/).filter(Boolean).at(-1) ?? source);
+
+function origin({ source, frame, fps, engine, version }) {
   const size = frame?.width ? `${frame.width}×${frame.height}` : "";
   const pace = fps ? `${Number(fps.toFixed(2))} frames/s` : "";
   const runs = engine ? [engine.backend, engine.device, engine.precision].filter(Boolean).join(" ") : "";
-  return [size, pace, runs, `rt-seg ${version}`].filter(Boolean).join(" · ");
+  return [nameOf(source ?? ""), size, pace, runs, `rt-seg ${version}`].filter(Boolean).join(" · ");
 }
 
 function takeState(message) {
-  state.state = message;
+  state.take(message);
   if (!player.isOpen) {
-    timeline.advance(message.time, message.state, message.message);
+    timeline.advance(message.time, state.state.state, message.message);
     write(byId("clock"), clock(message.time));
   }
   figures.show(message);

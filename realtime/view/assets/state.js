@@ -6,6 +6,8 @@ import { clock } from "./format.js";
 
 const LATE = 1500; // milliseconds without a new picture, while the server says that there are some
 
+const BRIEF = 500; // milliseconds
+
 // `veil`: the picture shown is not the present. `say`: used where the server has no message of its own.
 const STATES = {
   connecting: { label: "Connecting", level: "idle", icon: "connecting", veil: true, say: "" },
@@ -25,19 +27,32 @@ const STATES = {
 
 // what the server says of these is their label again
 const NO_NEWS = new Set(
-  ["", "no signal", "segmentation unavailable", "picture black", "picture frozen", "mask withheld: too old"],
+  ["", "segmenting", "no signal", "segmentation unavailable", "picture black", "picture frozen", "mask withheld: too old"],
 );
 
 const MOVING = new Set(["live", "stale", "black", "unassessable", "unavailable"]);
 
 export class StateView {
   #said = null;
+  #staleSince = null;
 
   constructor() {
     this.connection = "connecting"; // or "lost", or "open"
     this.reason = "";
     this.wait = 0;
     this.state = null; // the server's newest message of type state
+  }
+
+  /** A server says hello. */
+  reset() {
+    this.state = this.#staleSince = null;
+  }
+
+  /** The server says how the stream stands. A mask that is late for a moment is nothing to look up for. */
+  take(message) {
+    this.#staleSince = message.state === "stale" ? this.#staleSince ?? performance.now() : null;
+    const brief = message.state === "stale" && performance.now() - this.#staleSince < BRIEF;
+    this.state = brief ? { ...message, state: "live", message: "" } : message;
   }
 
   /** Which of `STATES` holds; `shownAt` is when the last picture was drawn, null if none was. */

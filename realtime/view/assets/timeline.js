@@ -143,7 +143,7 @@ export class Timeline extends EventTarget {
       const box = mark.element.getBoundingClientRect();
       const aside = Math.max(box.left - clientX, clientX - box.right, 0);
       const above = Math.max(box.top - clientY, clientY - box.bottom, 0);
-      return { mark, distance: Math.hypot(aside, above) };
+      return { mark, distance: Math.hypot(aside, 3 * above) }; // below the marks the track is for scrubbing
     });
     const nearest = distances.reduce((a, b) => (b.distance < a.distance ? b : a), { distance: Infinity });
     return nearest.distance <= REACH ? nearest.mark.sighting : null;
