@@ -179,7 +179,7 @@ const keys = new Keys([
   { keys: [" "], shown: [], text: "", when: playing, act: () => player.toggle() },
   { keys: ["v"], shown: ["v"], text: "view the newest sighting", act: openNewest },
   { keys: ["n", "p"], shown: ["n", "p"], text: "recording: next, previous sighting", when: playing, act: (key) => player.jump(key === "n" ? 1 : -1) },
-  { keys: ["ArrowLeft", "ArrowRight"], shown: ["←", "→"], text: "recording: 5 seconds; snapshot: other sightings", when: playing, act: (key) => player.move(key === "ArrowLeft" ? -5 : 5) },
+  { keys: ["ArrowLeft", "ArrowRight"], shown: ["←", "→"], text: "recording: 5 seconds; snapshots: the one beside", when: playing, act: (key) => player.move(key === "ArrowLeft" ? -5 : 5) },
   { keys: [",", "."], shown: [",", "."], text: "recording: one frame", when: playing, act: (key) => player.stepFrames(key === "," ? -1 : 1) },
   { keys: ["Home", "End"], shown: ["Home", "End"], text: "recording: beginning, end", when: playing, act: (key) => player.seek(key === "Home" ? 0 : player.end) },
   { keys: ["w"], shown: ["w"], text: "picture only", act: switchWall },

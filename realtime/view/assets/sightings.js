@@ -15,6 +15,8 @@ export class Sightings extends EventTarget {
       const card = event.target.closest("button");
       if (card) this.dispatchEvent(new CustomEvent("open", { detail: Number(card.dataset.id) }));
     });
+    this.#strip.addEventListener("keydown", (event) => this.#move(event));
+    this.#strip.addEventListener("focusin", (event) => this.#stopAt(event.target));
   }
 
   /** All of them by the time at which they began. */
@@ -62,6 +64,22 @@ export class Sightings extends EventTarget {
     this.#cards.get(id)?.button.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
+  /** The strip is one stop of the tab key, however long it is; inside it the arrow keys go from card to card. */
+  #move(event) {
+    const cards = [...this.#strip.querySelectorAll("button")];
+    const here = cards.indexOf(document.activeElement);
+    const to = { ArrowRight: here + 1, ArrowDown: here + 1, ArrowLeft: here - 1, ArrowUp: here - 1, Home: 0, End: cards.length - 1 };
+    const card = cards[to[event.key]];
+    if (!(event.key in to) || here < 0) return;
+    event.preventDefault();
+    card?.focus();
+  }
+
+  #stopAt(card) {
+    for (const each of this.#strip.querySelectorAll("button[tabindex='0']")) each.tabIndex = -1;
+    card.tabIndex = 0;
+  }
+
   #count() {
     const number = this.#all.size;
     byId("no-sightings").hidden = number > 0;
@@ -86,6 +104,8 @@ export class Sightings extends EventTarget {
       make("span", {}, make("b", {}, `${id}`), when, seen));
     button.dataset.id = id;
     this.#strip.prepend(make("li", {}, button));
+    if (this.#strip.contains(document.activeElement)) button.tabIndex = -1;
+    else this.#stopAt(button);
     const card = { button, when, seen, picture: new Thumbnail(image) };
     this.#cards.set(id, card);
     return card;

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 import av
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from rt_seg.realtime import demo
@@ -76,6 +77,12 @@ def until(page: Page, expression: str, argument: Any = None) -> None:
     page.evaluate(_POLL.replace("EXPRESSION", function).replace("WAIT", str(_WAIT * 1000)), argument)
 
 
+def violations(page: Page) -> list[str]:
+    """What axe finds wrong with a page: for each the rule and the element."""
+    found = cast("Any", Axe().run(page)).response["violations"]
+    return [f"{item['id']}: {node['html']}" for item in found for node in item["nodes"]]
+
+
 ServeView = Callable[..., LiveView]
 Look = Callable[..., Page]
 Shoot = Callable[[Page, str], None]
@@ -93,11 +100,16 @@ def serve_view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeView]:
         command = [sys.executable, "-m", "rt_seg", "stream", *map(str, arguments), *options]
         # a wide terminal: no line is folded
         environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "400"}
-        view = LiveView(
-            subprocess.Popen(
-                command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
+        view = LiveView(process)
         started.append(view)
         printed = threading.Event()
         threading.Thread(target=_read, args=(view, printed), daemon=True).start()
