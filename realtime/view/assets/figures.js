@@ -4,7 +4,8 @@ import { byId, write } from "./dom.js";
 import { count, milliseconds, rate } from "./format.js";
 import { Plot } from "./plot.js";
 
-const CAUSES = { infer: "not segmented", show: "not shown", view: "not in view", record: "not recorded" };
+const CAUSES = { infer: "not segmented", show: "not shown", view: "not in view", record: "not recorded",
+  "view recording": "not in the replay" };
 
 export class Figures {
   #plot = new Plot();

@@ -10,6 +10,7 @@ const SPANS = [15, 30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 5400, 720
 const HOUR = 3600;
 const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, HOUR];
 const MOST_TICKS = 8;
+const TICK_ROOM = 60; // pixels
 const REACH = 10; // pixels beside a mark that still are it
 
 /** Events: `choose` (detail: a sighting's id). */
@@ -109,13 +110,13 @@ export class Timeline extends EventTarget {
     this.#changes = [];
     for (const change of changes) this.#change(change);
     this.#layOut();
-    this.#writeTicks();
     this.move(this.#now);
   }
 
   #layOut() {
     this.#placeEnds();
     for (const mark of this.#marks.values()) this.#placeMark(mark);
+    this.#writeTicks();
   }
 
   #placeEnds() {
@@ -162,9 +163,10 @@ export class Timeline extends EventTarget {
   }
 
   #writeTicks() {
-    const step = TICKS.find((seconds) => this.#span / seconds <= MOST_TICKS) ?? HOUR;
+    const most = Math.min(MOST_TICKS, Math.max(2, Math.floor(byId("track").clientWidth / TICK_ROOM)));
+    const step = TICKS.find((seconds) => this.#span / seconds <= most) ?? HOUR;
     const times = Array.from({ length: Math.ceil(this.#span / step) }, (_, number) => number * step);
-    if (this.#span - times.at(-1) < step / 2 && times.length > 1) times.pop(); // too near to the end's
+    if (this.#span - times.at(-1) < step * 0.75 && times.length > 1) times.pop(); // too near to the end's
     byId("ticks").replaceChildren(...[...times, this.#span].map((time) => {
       const tick = make("span", {}, clock(time));
       tick.style.left = this.#percent(time);

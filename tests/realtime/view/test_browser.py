@@ -176,6 +176,7 @@ def test_keys_can_be_switched_off(view: LiveView, look: Look) -> None:
 def test_all_is_reached_by_tab_and_by_touch(view: LiveView, look: Look) -> None:
     """Tab goes to every control with a visible focus, and on a touch screen each is large enough for a finger."""
     page = look(view, has_touch=True, is_mobile=True)
+    expect(_first_card(page)).to_be_visible()
     reached: set[str] = set()
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -192,6 +193,11 @@ def test_all_is_reached_by_tab_and_by_touch(view: LiveView, look: Look) -> None:
         "pause",
         "record",
     } <= reached
+    page.locator("#strip .card[tabindex='0']").focus()
+    page.keyboard.press("End")  # the strip is one stop; inside it arrows and ends move on
+    page.keyboard.press("Enter")
+    expect(page.locator("#snapshot-title")).to_have_text("Sighting 1")
+    page.keyboard.press("Escape")
     page.locator("#hud").focus()
     assert page.evaluate("getComputedStyle(document.getElementById('hud')).outlineStyle") != "none"
     for name in ("pause", "record", "snapshot", "wall", "ask"):
