@@ -1,6 +1,7 @@
 """`rt-seg stream` as a command: options in, summary out."""
 
 import json
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ _OUTPUT = "Output"
 _MASK = "Mask"
 _LOOK = "Look"
 _VIEW = "View in a browser"
+_TOKEN_VARIABLE = "RT_SEG_TOKEN"  # noqa: S105 - a name, no token
 
 
 class StreamCommand(TyperCommand):
@@ -127,7 +129,7 @@ def stream(
         typer.Option(
             help="What a browser must know, 16 characters or more. For an address that other machines reach one is "
             "made and printed, unless given.",
-            envvar="RT_SEG_TOKEN",
+            envvar=_TOKEN_VARIABLE,
             rich_help_panel=_VIEW,
             show_default=False,
         ),
@@ -299,7 +301,8 @@ def stream(
         camera_fps=camera_fps,
         camera_format=camera_format,
         serve=serve,
-        token=token,
+        # a variable may be set for other runs; an option that would do nothing is a mistake
+        token=None if serve is None and token == os.environ.get(_TOKEN_VARIABLE) else token,
         tls_cert=tls_cert,
         tls_key=tls_key,
         insecure=insecure,

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import trustme
+from typer.testing import CliRunner
 
+from rt_seg.cli import app
 from rt_seg.errors import InputError, OutputError
 from rt_seg.realtime.command import with_address
 from rt_seg.realtime.settings import StreamSettings
@@ -65,6 +67,14 @@ def test_options_of_the_view_need_it(option: dict[str, object]) -> None:
     """An option that would do nothing is refused."""
     with pytest.raises(InputError, match="add --serve"):
         StreamSettings("demo", **option).check()  # type: ignore[arg-type]  # one of its fields  # pyright: ignore[reportArgumentType]
+
+
+def test_a_token_in_the_environment_harms_no_other_stream(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The variable may be set for all commands of a session; the option without a view is a mistake."""
+    monkeypatch.setenv("RT_SEG_TOKEN", TOKEN)
+    missing = ["stream", str(tmp_path / "missing.mp4"), "--no-show"]
+    assert "missing.mp4" in CliRunner().invoke(app, missing).output
+    assert "add --serve" in CliRunner().invoke(app, [*missing, "--token", f"{TOKEN}!"]).output
 
 
 def test_a_port_in_use_is_said_in_one_line() -> None:
