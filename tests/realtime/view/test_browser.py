@@ -59,6 +59,10 @@ def _press(name: str) -> Callable[[Page], None]:
     return lambda page: page.locator(f"#{name}").click()
 
 
+def _choose_frames(page: Page) -> None:
+    page.locator("#min-frames").select_option("3/5")
+
+
 def _checked(name: str) -> str:
     return f"document.querySelector('#{name} input:checked').value"
 
@@ -70,7 +74,7 @@ _CONTROLS: dict[str, tuple[Callable[[Page], None], str, object]] = {
     "threshold": (_slide("threshold", "0.35"), "document.getElementById('threshold').value", "0.35"),
     "stabilise": (_choose("stabilise", "strong"), _checked("stabilise"), "strong"),
     "min_frames": (
-        lambda page: page.locator("#min-frames").select_option("3/5") and None,
+        _choose_frames,
         "document.getElementById('min-frames').value",
         "3/5",
     ),
