@@ -24,6 +24,7 @@ const player = new Player(sightings, timeline);
 const dialog = new SnapshotDialog(sightings);
 const controls = new Controls((message) => connection.send(message));
 let hello = null;
+picture.isLive = () => state.isPresent(picture.shownAt);
 
 const takers = {
   hello: greet,

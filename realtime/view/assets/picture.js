@@ -29,6 +29,9 @@ export class Picture {
     this.seconds = null; // its stream time
   }
 
+  /** Whether pictures are new when they come; a page that opens on a held or ended stream is sent an old one. */
+  isLive = () => true;
+
   /** A server says hello: its frames are counted anew. */
   reset(width, height) {
     this.#drawn = this.#arrived;
@@ -98,7 +101,7 @@ export class Picture {
 
   #measure(captured) {
     const now = this.#connection.serverNow;
-    if (now === null) return null;
+    if (now === null || !this.isLive()) return null;
     const delay = Math.max(0, now - captured);
     this.#last = { delay, at: performance.now() };
     this.#delays[this.#next] = delay;

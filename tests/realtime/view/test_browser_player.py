@@ -1,7 +1,7 @@
 """The live view when the stream has ended: the page plays the recording, scrubs it, and jumps to its sightings."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from .conftest import LiveView, Look, ServeView, Shoot, until, violations
 
@@ -95,3 +95,22 @@ def test_the_player_fits_and_passes_axe(ended: LiveView, look: Look, shoot: Shoo
         shoot(page, "ended")
         assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
     assert violations(page) == []
+    # the last picture, which a page that comes after the end is sent, is old, but not late
+    assert page.locator("#browser-last").text_content() == "\N{EN DASH}"
+
+
+def test_a_token_is_asked_for(serve_view: ServeView, chromium: Browser, shoot: Shoot) -> None:
+    """Where a token is needed the page asks for it; a wrong one opens nothing, the right one the view."""
+    token = "a-token-for-this-test"
+    view = serve_view("demo", "--duration", 1, "--token", token)
+    page = chromium.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(view.url)
+    shoot(page, "token")
+    assert violations(page) == []
+    page.get_by_label("Token").fill("not-the-token-of-this-test")
+    page.get_by_role("button", name="Open").click()
+    expect(page.get_by_label("Token")).to_have_value("")
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Open").click()
+    expect(page.locator("#state-label")).to_have_text("Recording")
+    page.close()
