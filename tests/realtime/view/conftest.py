@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from rt_seg.realtime import demo
 
-_WAIT = 60  # seconds: the machine may be busy, what is waited for is an event
+_WAIT = 120  # seconds: the machine may be busy, what is waited for is an event
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 _ROUNDS = 20  # of the demo clip: a stream that outlasts a test
 

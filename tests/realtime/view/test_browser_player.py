@@ -101,7 +101,7 @@ def test_the_player_fits_and_passes_axe(ended: LiveView, look: Look, shoot: Shoo
 
 def test_a_token_is_asked_for(serve_view: ServeView, chromium: Browser, shoot: Shoot) -> None:
     """Where a token is needed the page asks for it; a wrong one opens nothing, the right one the view."""
-    token = "a-token-for-this-test"
+    token = "a-token-" * 4
     view = serve_view("demo", "--duration", 1, "--token", token)
     page = chromium.new_page(viewport={"width": 1280, "height": 720})
     page.goto(view.url)
