@@ -19,6 +19,7 @@ _PAGES = {
     "README.md": "index.md",
     "THIRD_PARTY.md": "safety.md",
     "LICENSE": None,
+    "realtime/view/grafana.json": None,
     "benchmarks/README.md": "benchmarks.md",
     "engines/models/MODEL_CARD.md": "models.md",
 }

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from rt_seg.engines.engine import Engine
 
@@ -13,7 +14,7 @@ from .channel import Policy
 from .controls import Controls
 from .field_of_view import parse_roi
 from .follow import Follow
-from .frame import Frame, Prepared
+from .frame import Frame, Prepared, Segmentation
 from .hud import Hud
 from .motion import GlobalMotion
 from .overlay import Overlay
@@ -23,7 +24,7 @@ from .refine import Refine
 from .render import Render
 from .scribe import Journal, Scribe
 from .settings import StreamSettings
-from .sightings import SightingTracker
+from .sightings import Sighting, SightingTracker, Tracking
 from .sources.open import open_source
 from .sources.paced import PacedSource
 from .sources.selection import Selection
@@ -34,6 +35,18 @@ from .statistics import Statistics
 from .witness import Witness
 
 _LEAST_NETWORK_SECONDS = 3.0  # silence that ends a connection: less than that is a hiccup, even where it is shown
+
+
+class Watcher(Protocol):
+    """Told of sightings by the thread that refines segmentations; must return at once."""
+
+    def on_tracking(self, tracking: Tracking, shown: Segmentation) -> None:
+        """What a frame changed, with the segmentation as it will be drawn."""
+        ...
+
+    def on_ended(self, ended: tuple[Sighting, ...]) -> None:
+        """Sightings that the stream's end, or a lost signal, ended."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +62,9 @@ class Shared:
     @classmethod
     def of(cls, settings: StreamSettings) -> "Shared":
         """Make it for these settings."""
-        controls = Controls(style=settings.overlay, hud=settings.hud, recording=settings.output is not None)
+        controls = Controls(
+            style=settings.overlay, alpha=settings.alpha, hud=settings.hud, recording=settings.output is not None
+        )
         scribe = Scribe(Policy.LATEST if settings.plays_live else Policy.EVERY)
         return cls(settings, controls, Statistics(), Status(), scribe)
 
@@ -86,14 +101,30 @@ def make_prepare(shared: Shared, engine: Engine, info: SourceInfo) -> Callable[[
     return Assess(preprocess, shared.status) if steady else preprocess
 
 
-def make_refine(shared: Shared, journal: Journal, info: SourceInfo) -> Refine:
-    """From single answers to masks that hold still and sightings, which are written down."""
-    settings = shared.settings
-    tracker = SightingTracker(settings.chosen_min_frames(info.kind))
+def make_refine(shared: Shared, journal: Journal, info: SourceInfo, *, also: Watcher | None = None) -> Refine:
+    """From single answers to masks that hold still and sightings, which are written down, and told to one more."""
+    settings, controls = shared.settings, shared.controls
+    controls.stabilise = settings.chosen_stabilise(info.kind)
+    controls.min_frames = settings.chosen_min_frames(info.kind)
     witness = Witness(journal, shared.scribe, shared.statistics, settings.snapshots)
-    stabiliser = Stabiliser(settings.chosen_stabilise(info.kind))
-    outlined = settings.chosen_display() == "passthrough"
-    return Refine(stabiliser, tracker, witness.on_tracking, witness.on_ended, outlined=outlined)
+    told = [witness] if also is None else [witness, also]
+
+    def on_tracking(tracking: Tracking, shown: Segmentation) -> None:
+        for each in told:
+            each.on_tracking(tracking, shown)
+
+    def on_ended(ended: tuple[Sighting, ...]) -> None:
+        for each in told:
+            each.on_ended(ended)
+
+    return Refine(
+        Stabiliser(controls.stabilise),
+        SightingTracker(controls.min_frames),
+        on_tracking,
+        on_ended,
+        outlined=settings.chosen_display() == "passthrough",
+        controls=controls,
+    )
 
 
 def make_render(shared: Shared) -> Render:

@@ -269,9 +269,12 @@ class Capture:
                 return None
             try:
                 with self._calling():
-                    return upkeep.reopen()
+                    source = upkeep.reopen()
             except SourceError as exc:
                 self._why_lost = str(exc)
+            else:
+                self._statistics.reconnects += 1
+                return source
         return None
 
     def _given_up(self) -> SourceInterrupted | None:

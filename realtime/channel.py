@@ -122,6 +122,11 @@ class Channel(Generic[T]):
         return self._dropped
 
     @property
+    def waiting(self) -> int:
+        """Items that wait now."""
+        return len(self._items)
+
+    @property
     def mean_occupancy(self) -> float:
         """Items that waited already when one was put, on average."""
         return self._occupancy_sum / self._puts if self._puts else 0.0

@@ -2,14 +2,18 @@
 
 import json
 import math
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from rt_seg.option_file import FileUnless, apply_options, save_options
+
+from .view.address import DEFAULT_ADDRESS, is_address
 
 _INPUT = "Input"
 _LIVE = "Live"
@@ -18,6 +22,8 @@ _OUTPUT = "Output"
 _MASK = "Mask"
 _LOOK = "Look"
 _SETTINGS = "Settings"
+_VIEW = "View in a browser"
+_TOKEN_VARIABLE = "RT_SEG_TOKEN"  # noqa: S105 - a name, no token
 _FLAG = ""  # stands where the help page would say <bool>
 _ENGINES = ("auto", "cpu")
 
@@ -77,6 +83,26 @@ def _checked_size(text: str) -> str:
 
     parse_size(text)
     return text
+
+
+class StreamCommand(TyperCommand):
+    """`stream`, whose ``--serve`` may go without a value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See `TyperCommand.parse_args`."""
+        return super().parse_args(ctx, with_address(args))
+
+
+def with_address(args: list[str]) -> list[str]:
+    """The arguments with the default address after a ``--serve`` that no address follows."""
+    end = args.index("--") if "--" in args else len(args)
+    given: list[str] = []
+    for place, argument in enumerate(args):
+        given.append(argument)
+        follows = args[place + 1] if place + 1 < end else ""
+        if argument == "--serve" and place < end and not is_address(follows):
+            given.append(DEFAULT_ADDRESS)
+    return given
 
 
 def stream(
@@ -190,6 +216,41 @@ def stream(
             show_default=False,
         ),
     ] = None,
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:PORT]",
+            help=f"Show the stream in any browser, with its controls; {DEFAULT_ADDRESS} unless said otherwise. Port 0 "
+            "takes a free one.",
+            rich_help_panel=_VIEW,
+            show_default=False,
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            help="What a browser must know, 16 characters or more. For an address that other machines reach one is "
+            "made and printed, unless given.",
+            envvar=_TOKEN_VARIABLE,
+            rich_help_panel=_VIEW,
+            show_default=False,
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="Certificate.", rich_help_panel=_VIEW, show_default=False),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Its key.", rich_help_panel=_VIEW, show_default=False)
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Let other machines look without TLS: anybody between can read pictures and token.",
+            rich_help_panel=_VIEW,
+        ),
+    ] = False,
     json_summary: Annotated[
         bool,
         typer.Option(
@@ -331,8 +392,11 @@ def stream(
     Ctrl-C ends it like the end of the video: every file is finished and plays. A live stream goes on whatever fails
     behind its picture; the failure is said at once and by the exit code.
 
+    With --serve the end of a file ends nothing: its recording can be looked at in the browser until Ctrl-C.
+
     Exit codes: 0 done, 2 wrong command line, 3 source unusable, 4 source broke off midway, 5 model unusable, 7 output
-    unwritable, 8 engine failed, 130 ended by Ctrl-C, 143 by SIGTERM, 129 by a closed terminal.
+    unwritable or no listening at the address of --serve, 8 engine failed, 130 ended by Ctrl-C, 143 by SIGTERM, 129 by a
+    closed terminal.
     """
     from .console import Console
     from .signals import Interrupted
@@ -367,6 +431,12 @@ def stream(
         camera_size=camera_size,
         camera_fps=camera_fps,
         camera_format=camera_format,
+        serve=serve,
+        # a variable may be set for other runs; an option that would do nothing is a mistake
+        token=None if serve is None and token == os.environ.get(_TOKEN_VARIABLE) else token,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        insecure=insecure,
     )
     if save_config is not None:
         settings.check()

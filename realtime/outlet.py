@@ -71,6 +71,7 @@ class Outlet:
         self.name = output.name
         self.channel: Channel[Rendered] = Channel(CAPACITY, policy)
         self.missed = 0
+        self._unwanted = 0
         self.paths: list[Path] = []
         self.notes: list[str] = []
         self._output = output
@@ -91,9 +92,17 @@ class Outlet:
         open_now = () if self._sink is None or self._sink.path is None else (self._sink.path,)
         return tuple(path for path in (*self.paths, *open_now) if path.exists())
 
+    @property
+    def dropped(self) -> int:
+        """Pictures that were wanted and lost, because the sink was slow."""
+        return self.channel.dropped - self._unwanted
+
     def put(self, rendered: Rendered) -> None:
-        """Hand over a picture; see `Channel.put`."""
+        """Hand over a picture; see `Channel.put`. Called by one thread."""
+        before = self.channel.dropped
         self.channel.put(rendered)
+        if self.channel.dropped > before and not self._output.wanted():
+            self._unwanted += 1
         since = self._busy_since
         if self._live and since is not None and time.monotonic() - since > _STUCK_SECONDS:
             self._status.stop(self.name)

@@ -41,12 +41,25 @@ class Overlay:
     def __init__(self, style: Style = "contour", alpha: float = 0.4, colour: Colour = CYAN) -> None:
         if style not in ("contour", "fill", "heatmap", "none"):
             raise ValueError(f"overlay style {style!r} is not one of contour, fill, heatmap, none")
-        if not 0.0 <= alpha <= 1.0:
-            raise ValueError(f"overlay alpha {alpha} is not between 0 and 1")
         self.style: Style = style
-        self._alpha = alpha
         self._colour = colour
         self._tint = np.zeros((0, 0, 3), np.uint8)
+        self.alpha = alpha
+
+    @property
+    def alpha(self) -> float:
+        """Opacity (0-1); may be set between two pictures.
+
+        Raises:
+            ValueError: Set to something outside 0 to 1.
+        """
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, alpha: float) -> None:
+        if not 0.0 <= alpha <= 1.0:
+            raise ValueError(f"overlay alpha {alpha} is not between 0 and 1")
+        self._alpha = alpha
         self._heat, self._keep = _heat_tables(alpha)
 
     def draw(self, image: UInt8Array, segmentation: Segmentation) -> None:

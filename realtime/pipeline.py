@@ -227,7 +227,7 @@ class Pipeline:
         """
         lost = {"infer": self._frames.dropped, "show": self._show.display.dropped, "redact": self.withheld}
         for outlet in self._outlets:
-            lost[outlet.name] = outlet.channel.dropped
+            lost[outlet.name] = outlet.dropped
             lost[f"{outlet.name} stopped"] = outlet.missed
         return {cause: count for cause, count in lost.items() if count}
 
@@ -242,6 +242,15 @@ class Pipeline:
                 "show": self._show.display.fullness,
             }
         return means | {outlet.name: outlet.channel.fullness for outlet in self._outlets}
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many items wait now, by the stage that takes them."""
+        follow = "follow" if self._passthrough else "show"
+        channels = {"infer": self._frames.waiting, follow: self._promised.waiting}
+        if self._passthrough:
+            channels["show"] = self._display.waiting
+        return channels | {outlet.name: outlet.channel.waiting for outlet in self._outlets}
 
     # --- what the capture brings; see `capture.Receiver`
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from .controls import Controls
 from .frame import Segmentation
 from .motion import small_grey
 from .regions import contours, find_polyps
@@ -19,6 +20,7 @@ class Refine:
         on_tracking: Told what each frame changed, with the segmentation as it will be drawn.
         on_ended: Told of sightings that the stream's end, or a lost signal, ended.
         outlined: Whether outlines are found here, for whoever draws the mask while a picture waits.
+        controls: What the user may change meanwhile of how it stabilises and tracks; None: nothing.
     """
 
     def __init__(
@@ -29,15 +31,18 @@ class Refine:
         on_ended: Callable[[tuple[Sighting, ...]], None] = lambda _ended: None,
         *,
         outlined: bool = False,
+        controls: Controls | None = None,
     ) -> None:
         self._stabiliser = stabiliser
         self._tracker = tracker
         self._on_tracking = on_tracking
         self._on_ended = on_ended
         self._outlined = outlined
+        self._controls = controls
 
     def __call__(self, segmentation: Segmentation) -> Segmentation:
         """Refine the next frame's segmentation."""
+        self._follow_controls()
         frame, geometry = segmentation.frame, segmentation.geometry
         grey = small_grey(frame.image[geometry.region.slices])
         probability = self._stabiliser(segmentation.probability, grey, geometry, frame.pts_seconds)
@@ -53,6 +58,14 @@ class Refine:
             shown = replace(shown, outlines=tuple(contours(shown)))
         self._on_tracking(tracking, shown)
         return shown
+
+    def _follow_controls(self) -> None:
+        controls = self._controls
+        if controls is None:
+            return
+        self._stabiliser.choose(controls.stabilise)
+        if self._tracker.min_frames != controls.min_frames:
+            self._tracker.min_frames = controls.min_frames
 
     def end(self) -> None:
         """End every sighting: at the end of the stream, or when the signal is lost."""

@@ -114,6 +114,8 @@ def contours(segmentation: Segmentation) -> list[FloatArray]:
     # pixel back, puts the outline on the edge itself
     thick = cv2.dilate(_binary(np.asarray(large, dtype=np.uint8), threshold), np.ones((2, 2), np.uint8))
     found, tree = cv2.findContours(thick, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    if not found:  # a thin line that is just at the threshold: between its pixels the cubic stays below
+        return []
     is_hole = tree[0, :, 3] >= 0
     return [
         _to_frame(np.asarray(outline, dtype=np.int32), crop, segmentation.geometry)

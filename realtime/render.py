@@ -61,6 +61,8 @@ class Render:
         image = showing.frame.image.copy()
         if segmentation is not None:
             self._overlay.style = self._controls.style
+            if self._overlay.alpha != self._controls.alpha:
+                self._overlay.alpha = self._controls.alpha
             self._overlay.draw(image, segmentation)
         self._draw_hud(image, state, segmentation)
         end = time.perf_counter_ns()

@@ -1,6 +1,5 @@
 """`StreamSettings`: what `rt-seg stream` was asked for, and what follows from it."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,12 +7,14 @@ from typing import Literal
 from rt_seg.engines.load import PrecisionChoice
 from rt_seg.errors import InputError
 
+from .controls import parse_min_frames
 from .field_of_view import parse_roi
 from .live import Display
 from .overlay import Style
 from .sources.camera import CameraMode, parse_size
 from .sources.open import is_live
 from .stabilise import Mode
+from .view.address import parse_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class StreamSettings:
     camera_size: str | None = None
     camera_fps: float | None = None
     camera_format: Literal["MJPG", "YUYV", "NV12"] | None = None
+    serve: str | None = None
+    token: str | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    insecure: bool = False
 
     @property
     def plays_live(self) -> bool:
@@ -69,6 +75,16 @@ class StreamSettings:
         self.camera_mode()
         parse_roi(self.roi)
         self.chosen_min_frames("video")
+        self._check_serve()
+
+    def _check_serve(self) -> None:
+        if self.serve is not None:
+            parse_address(self.serve)
+            return
+        given = {"--token": self.token, "--tls-cert": self.tls_cert, "--tls-key": self.tls_key}
+        unused = [name for name, value in given.items() if value is not None] + ["--insecure"] * self.insecure
+        if unused:
+            raise InputError(f"{unused[0]} is for the view in a browser; add --serve")
 
     def chosen_display(self) -> Display:
         """How frames are shown.
@@ -102,16 +118,3 @@ class StreamSettings:
         """
         size = None if self.camera_size is None else parse_size(self.camera_size)
         return CameraMode(size, self.camera_fps, self.camera_format)
-
-
-def parse_min_frames(text: str) -> tuple[int, int]:
-    """Read ``K/N`` (K frames of the last N), or ``K`` for K in a row.
-
-    Raises:
-        InputError: It is something else.
-    """
-    found = re.fullmatch(r"(\d{1,3})(?:/(\d{1,3}))?", text.strip())
-    needed, window = (0, 0) if found is None else (int(found[1]), int(found[2] or found[1]))
-    if not 1 <= needed <= window:
-        raise InputError(f"min frames {text!r} is not K/N with 1 <= K <= N, such as 3/5")
-    return needed, window

@@ -136,12 +136,25 @@ class SightingTracker:
     """
 
     def __init__(self, min_frames: tuple[int, int], max_gap_seconds: float = 0.6) -> None:
-        self._needed, self._window = min_frames
-        if not 1 <= self._needed <= self._window:
-            raise ValueError(f"min_frames {self._needed}/{self._window} is not K/N with 1 <= K <= N")
+        self._needed, self._window = _checked(min_frames)
         self._max_gap_seconds = max_gap_seconds
         self._tracks: list[_Track] = []
         self._started = 0
+
+    @property
+    def min_frames(self) -> tuple[int, int]:
+        """K and N; may be set between two frames: what is active stays so, candidates are judged by the new ones.
+
+        Raises:
+            ValueError: Set to something that is not 1 <= K <= N.
+        """
+        return self._needed, self._window
+
+    @min_frames.setter
+    def min_frames(self, min_frames: tuple[int, int]) -> None:
+        self._needed, self._window = _checked(min_frames)
+        for track in self._tracks:
+            track.seen = deque(track.seen, maxlen=self._window)
 
     @property
     def open(self) -> tuple[Sighting, ...]:
@@ -241,6 +254,13 @@ def withhold(segmentation: Segmentation, tracking: Tracking) -> Segmentation:
         return replace(segmentation, polyps=tracking.polyps)
     probability = keep_regions(segmentation.probability, segmentation.threshold, tracking.active)
     return replace(segmentation, probability=probability, polyps=tracking.drawn)
+
+
+def _checked(min_frames: tuple[int, int]) -> tuple[int, int]:
+    needed, window = min_frames
+    if not 1 <= needed <= window:
+        raise ValueError(f"min_frames {needed}/{window} is not K/N with 1 <= K <= N")
+    return min_frames
 
 
 def _overlap(one: Edges, other: Edges) -> float:

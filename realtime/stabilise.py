@@ -60,6 +60,12 @@ class Stabiliser:
         self._region: Box | None = None
         self._pts_seconds = 0.0
 
+    def choose(self, mode: Mode) -> None:
+        """Hold masks still like this from the next frame on; what was held before is forgotten."""
+        if FILTERS[mode] != self.filter:
+            self.filter = FILTERS[mode]
+            self._mean = self._marked = None
+
     def __call__(
         self, probability: UInt8Array, picture: UInt8Array, geometry: Geometry, pts_seconds: float
     ) -> UInt8Array:

@@ -151,6 +151,7 @@ class Statistics:
         states: How many of them each state was shown on.
         stand_ins: Pictures shown in place of missing ones.
         signal_losses: How often the signal was lost.
+        reconnects: How often a live source was opened again.
         engine_failures: How often the engine left service.
         sightings: Polyps that were activated.
     """
@@ -168,6 +169,7 @@ class Statistics:
         self.states: Counter[str] = Counter()
         self.stand_ins = 0
         self.signal_losses = 0
+        self.reconnects = 0
         self.engine_failures = 0
         self.sightings = 0
 

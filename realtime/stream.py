@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 
 from rt_seg.engines.engine import Engine, EngineInfo
 from rt_seg.engines.load import load_engine
+from rt_seg.errors import SourceInterrupted
 
 from .assembly import (
     Shared,
@@ -44,6 +45,9 @@ from .sinks.window import Window
 from .snapshots import Snapshot, write_snapshot
 from .sources.source import Source, SourceInfo
 from .summary import Stopwatch, Summary, summarise
+
+if TYPE_CHECKING:
+    from .view.view import Listener, View
 
 __all__ = ["Observer", "StreamSettings", "run_stream"]
 
@@ -77,6 +81,7 @@ class _Running:
     pipeline: Pipeline
     segment: Segment
     screen: Screen | None
+    view: "View | None"
     journal: Journal
     report: Report
     observer: Observer
@@ -132,6 +137,9 @@ def _join(
 ) -> _Running:
     """Open everything; what is open is closed by the stack if something cannot be."""
     stopped = threading.Event()
+    listener = _listen(settings)
+    if listener is not None:
+        opened.callback(listener.close)
     source = received.call(lambda: paced(reopen(), settings, stopped))
     opened.callback(source.close)
     shared = Shared.of(settings)
@@ -149,15 +157,23 @@ def _join(
     screen = _open_screen(shared, source.info, observer)
     if screen is not None:
         opened.enter_context(screen)
+    view = None if listener is None else _make_view(listener, shared, source.info, engine.info)
+    if view is not None:
+        opened.callback(view.stop)
     journal = outputs.journal(shared.scribe)
-    refine = make_refine(shared, journal, source.info)
+    refine = make_refine(shared, journal, source.info, also=None if view is None else view.book)
     report = Report(shared.status, journal, refine)
     pipeline = Pipeline(
         source,
         make_prepare(shared, engine, source.info),
         segment,
         make_render(shared),
-        [*([] if screen is None else [screen]), *sinks, *outputs.sinks(keys=screen is not None)],
+        [
+            *([] if screen is None else [screen]),
+            *sinks,
+            *([] if view is None else view.sinks),
+            *outputs.sinks(keys=screen is not None or view is not None),
+        ],
         refine=refine,
         admit=make_admit(settings),
         statistics=shared.statistics,
@@ -170,10 +186,38 @@ def _join(
     )
     shared.scribe.on_error = pipeline.fail
     info, engine_info = source.info, engine.info
-    return _Running(shared, pipeline, segment, screen, journal, report, observer, received, info, engine_info)
+    return _Running(shared, pipeline, segment, screen, view, journal, report, observer, received, info, engine_info)
 
 
 def _run(running: _Running) -> Summary:
+    view = running.view
+    if view is None:
+        return _run_pipeline(running)
+    try:
+        view.start(running.pipeline)
+        running.observer.note(f"view    {view.link}")
+        summary = _run_pipeline(running)
+        view.finish(summary)
+        _linger(running, view, summary)
+    finally:
+        view.stop()
+    return summary
+
+
+def _linger(running: _Running, view: "View", summary: Summary) -> None:
+    """Let a file that has ended be looked at until a signal comes; what ends otherwise ends at once."""
+    looked_at = summary.ended_by in {"end", "error"} and not running.source.endless
+    readable = summary.error is None or isinstance(summary.error, SourceInterrupted)
+    # signals come to the main thread only: a caller on another one could not be released
+    released = threading.current_thread() is threading.main_thread()
+    if not (looked_at and readable and released):
+        return
+    running.observer.note(f"the stream has ended; it can be looked at again at {view.link} until Ctrl-C")
+    while running.received.number is None:
+        time.sleep(_TICK_SECONDS)
+
+
+def _run_pipeline(running: _Running) -> Summary:
     pipeline, screen, received = running.pipeline, running.screen, running.received
     for line in running.source.notes:
         running.observer.note(line)
@@ -216,9 +260,9 @@ def _watch(running: _Running) -> bool:
             closed = True
             pipeline.stop()
         running.segment.threshold, pipeline.paused = controls.level, controls.paused
-        if controls.snapshots > taken and screen is not None:
+        if controls.snapshots > taken:
             taken = controls.snapshots
-            _take_snapshot(running.shared, screen)
+            _take_snapshot(running)
         if time.monotonic() - updated >= _TICK_SECONDS:
             _tell(running)
             running.observer.update(pipeline)
@@ -227,20 +271,30 @@ def _watch(running: _Running) -> bool:
     return closed
 
 
-def _take_snapshot(shared: Shared, screen: Screen) -> None:
-    """Keep the picture that is on the screen, as asked for by its key."""
-    rendered = screen.last
+def _take_snapshot(running: _Running) -> None:
+    """Keep the picture that is looked at, as asked for by a key or in the view."""
+    shared, screen, view = running.shared, running.screen, running.view
+    rendered = screen.last if screen is not None else view.feed.last if view is not None else None
     if rendered is None:
         return
     name = f"snapshot_{datetime.now().astimezone():%Y%m%d-%H%M%S}_frame_{rendered.frame.index:06d}"
     snapshot = Snapshot(name, rendered.frame.image, rendered.image)
-    shared.scribe.put("snapshots", partial(write_snapshot, shared.settings.snapshots or _SNAPSHOTS, snapshot))
+    folder = shared.settings.snapshots or _SNAPSHOTS
+
+    def keep() -> None:
+        path, _ = write_snapshot(folder, snapshot)
+        if view is not None:
+            view.notice(f"snapshot kept as {path.name}")
+
+    shared.scribe.put("snapshots", keep)
 
 
 def _tell(running: _Running) -> None:
     running.report.tell_drops(running.pipeline.dropped)
     for line in running.report.take_lines():
         running.observer.note(line)
+        if running.view is not None:
+            running.view.notice(line)
 
 
 def _finish(running: _Running) -> None:
@@ -263,7 +317,7 @@ def _written_beside(running: _Running) -> dict[str, Path]:
 
 def _open_screen(shared: Shared, info: SourceInfo, observer: Observer) -> Screen | None:
     settings = shared.settings
-    if settings.show is False or (settings.show is None and settings.writes):
+    if settings.show is False or (settings.show is None and (settings.writes or settings.serve is not None)):
         return None
     reason = Window.unavailable()
     if reason is None:
@@ -272,3 +326,21 @@ def _open_screen(shared: Shared, info: SourceInfo, observer: Observer) -> Screen
     if settings.show:
         observer.note(f"no window: {reason}")
     return None
+
+
+def _listen(settings: StreamSettings) -> "Listener | None":
+    """The address of the view, if one is asked for."""
+    if settings.serve is None:
+        return None
+    from .view.view import Listener
+
+    return Listener.open(settings)
+
+
+def _make_view(listener: "Listener", shared: Shared, info: SourceInfo, engine: EngineInfo) -> "View":
+    from .view.view import View
+
+    settings = shared.settings
+    shown = without_identity(info) if settings.redact else info
+    keeps = settings.output is None and not info.endless
+    return View(listener, shown, engine, shared.controls, shared.statistics, keeps=keeps, redact=settings.redact)

@@ -12,7 +12,7 @@ from rt_seg.benchmarks.harness.command import benchmark
 from rt_seg.doctor import doctor
 from rt_seg.engines.build_command import build_engine
 from rt_seg.errors import RtSegError
-from rt_seg.realtime.command import stream
+from rt_seg.realtime.command import StreamCommand, stream
 from rt_seg.realtime.leaving import leave
 from rt_seg.realtime.predict_command import predict
 from rt_seg.train.command import explain, export, train
@@ -64,7 +64,7 @@ def main(
     """Real-time polyp segmentation for colonoscopy video. For research and engineering, not a medical device."""
 
 
-app.command()(stream)
+app.command(cls=StreamCommand)(stream)
 app.command()(predict)
 app.command()(evaluate)
 app.command()(benchmark)

@@ -4,9 +4,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from rt_seg.engines.geometry import Box, Geometry
+from rt_seg.errors import InputError
 from rt_seg.realtime.controls import HELP_LINE, Controls
-from rt_seg.realtime.frame import Frame, Rendered
+from rt_seg.realtime.frame import Frame, Rendered, Segmentation, Showing
+from rt_seg.realtime.hud import Hud
+from rt_seg.realtime.overlay import CYAN, Overlay
+from rt_seg.realtime.regions import find_polyps
+from rt_seg.realtime.render import Render
 from rt_seg.realtime.screen import Screen, with_line
+from rt_seg.realtime.state import Status
 from rt_seg.realtime.statistics import Statistics
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -179,3 +186,89 @@ def test_help_goes_by_itself(screen: Made) -> None:
     made.write(picture(1))
     made.refresh(0.0)
     assert window.shown[-1].shape[0] > 480
+
+
+CHOSEN: dict[str, object] = {
+    "overlay": "heatmap",
+    "alpha": 0.75,
+    "threshold": 0.61,
+    "stabilise": "strong",
+    "min_frames": "3/5",
+    "hud": False,
+    "recording": True,
+    "paused": True,
+}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_each_value_can_be_set_and_is_said(name: str) -> None:
+    """What is set is what is read; the others stay; the message says the new state."""
+    controls = Controls()
+    before = controls.values()
+    assert before.keys() == CHOSEN.keys()
+    controls.change({name: CHOSEN[name]})
+    assert controls.values() == before | {name: CHOSEN[name]}
+    assert controls.message
+    controls.change(before)
+    assert controls.values() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("overlay", "line"),
+        ("overlay", None),
+        ("alpha", -0.01),
+        ("alpha", float("nan")),
+        ("alpha", float("inf")),
+        ("alpha", False),
+        ("alpha", 10**400),
+        ("threshold", 0.0),
+        ("threshold", 1),
+        ("threshold", "0.5"),
+        ("stabilise", "very"),
+        ("min_frames", "0/3"),
+        ("min_frames", "4/3"),
+        ("min_frames", "2/61"),
+        ("min_frames", 3),
+        ("min_frames", "3/5; 1"),
+        ("hud", 1),
+        ("recording", "yes"),
+        ("paused", None),
+        ("style", "fill"),
+        ("snapshots", 3),
+        ("_keys", {}),
+    ],
+)
+def test_what_cannot_be_used_changes_nothing(name: str, value: object) -> None:
+    """Neither it, nor what came along with it."""
+    controls = Controls()
+    before = controls.values()
+    with pytest.raises(InputError):
+        controls.change({"hud": not controls.hud, name: value})
+    assert controls.values() == before
+    assert controls.message == ""
+
+
+def test_render_follows_style_and_opacity() -> None:
+    """The very next picture is drawn by what was chosen before it."""
+    frame = Frame(0, 0.0, 0, np.full((240, 320, 3), 100, np.uint8))
+    geometry = Geometry(320, 240, Box.of_size(320, 240), 64, 64)
+    probability = np.zeros((64, 64), np.uint8)
+    probability[16:48, 16:48] = 255
+    shown = Segmentation(frame, probability, geometry, 128, find_polyps(probability, geometry, 128), {})
+    controls = Controls(hud=False)
+    render = Render(Overlay(), Hud(), controls, Statistics(), Status())
+
+    def inside() -> list[int]:
+        return [int(value) for value in render(Showing(frame, shown)).image[120, 160]]
+
+    assert inside() == [100, 100, 100]
+    controls.change({"overlay": "fill", "alpha": 1.0})
+    assert inside() == list(CYAN)
+    controls.change({"alpha": 0.0})
+    assert inside() == [100, 100, 100]
+    controls.change({"overlay": "heatmap", "alpha": 1.0})
+    hot = inside()
+    controls.change({"alpha": 0.5})
+    assert inside() == [pytest.approx((100 + value) / 2, abs=2) for value in hot]

@@ -146,6 +146,16 @@ def test_outlines_are_smooth_at_1080p() -> None:
     assert np.degrees(np.abs(np.diff(angles)).max()) < 25
 
 
+def test_a_thin_line_at_the_threshold_has_no_outline() -> None:
+    """A polyp of single pixels in a row, just at the threshold, is too thin to be drawn, and is no error."""
+    probability = np.zeros((256, 256), np.uint8)
+    for step in range(40):
+        probability[50 + step, 60 + step] = 128
+    thin = segmentation(probability)
+    assert len(thin.polyps) == 1
+    assert contours(thin) == []
+
+
 def test_large_holes_are_outlined_and_pinholes_are_not() -> None:
     """A ring has two outlines, a disc with a dead pixel one."""
     ring = blob((128, 128, 60), blur=0)

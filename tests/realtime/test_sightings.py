@@ -154,3 +154,16 @@ def test_a_wait_that_cannot_be_is_refused(wait: tuple[int, int]) -> None:
     """K is at least 1 and at most N."""
     with pytest.raises(ValueError, match=f"{wait[0]}/{wait[1]}"):
         SightingTracker(wait)
+
+
+def test_the_wait_can_be_changed_between_two_frames() -> None:
+    """A shorter one activates what was seen often enough; a longer one leaves what is active and holds back the new."""
+    run = Run(3, 5)
+    assert [run(polyp(100, 100)).active for _ in range(2)] == [(False,), (False,)]
+    run.tracker.min_frames = (2, 3)
+    assert run(polyp(100, 100)).active == (True,)
+    run.tracker.min_frames = (4, 8)
+    assert [run(polyp(100, 100), polyp(600, 600)).active for _ in range(4)] == [(True, False)] * 3 + [(True, True)]
+    with pytest.raises(ValueError, match="1 <= K <= N"):
+        run.tracker.min_frames = (3, 2)
+    assert run.tracker.min_frames == (4, 8)

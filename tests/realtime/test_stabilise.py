@@ -103,3 +103,16 @@ def test_hysteresis_keeps_what_is_marked() -> None:
     fresh = run(Stabiliser(filter_), [spot(0), spot(140)])
     assert marked[1][120, 140] >= 128
     assert fresh[1][120, 140] < 128
+
+
+def test_another_mode_takes_hold_with_the_next_frame() -> None:
+    """What was held before is forgotten, also on the way back to the first mode; choosing the same changes nothing."""
+    stabiliser = Stabiliser("strong")
+    run(stabiliser, [spot()] * 4)
+    nothing = np.zeros((256, 256), np.uint8)
+    stabiliser.choose("strong")
+    assert stabiliser(nothing, PICTURE, GEOMETRY, 0.16).max() > 100
+    stabiliser.choose("off")
+    assert stabiliser(nothing, PICTURE, GEOMETRY, 0.2) is nothing
+    stabiliser.choose("strong")
+    assert stabiliser(nothing, PICTURE, GEOMETRY, 0.24).max() == 0

@@ -1,0 +1,332 @@
+"""The live view in a real browser, while the stream runs: picture, state, controls, sightings, keys, lost server."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from .conftest import LiveView, Look, ServeView, Shoot, until, violations
+
+pytestmark = pytest.mark.slow
+
+SIZES = [(1280, 720), (1024, 768), (768, 1024), (1920, 1080)]
+_DASH = "\N{EN DASH}"  # what is not known
+_INDEX = "Number(document.getElementById('picture').dataset.index)"
+# the picture in 16x9 pixels, as one number for each
+_PIXELS = """() => {
+  const small = new OffscreenCanvas(16, 9).getContext("2d");
+  small.drawImage(document.getElementById("picture"), 0, 0, 16, 9);
+  return Array.from(small.getImageData(0, 0, 16, 9).data);
+}"""
+
+
+@pytest.fixture(scope="module")
+def view(serve_view: ServeView, long_demo: Path) -> LiveView:
+    """A stream at its own pace that goes on for minutes."""
+    return serve_view(long_demo, "--live")
+
+
+def _first_card(page: Page) -> Any:
+    return page.locator("#strip .card").first
+
+
+def test_the_picture_moves(view: LiveView, look: Look) -> None:
+    """New frames arrive and are drawn, one after the other, and each is newer than the one before."""
+    page = look(view)
+    until(page, f"{_INDEX} > 0")
+    index, pixels = page.evaluate(_INDEX), page.evaluate(_PIXELS)
+    assert max(pixels[::4]) > 60, "the picture is not black"
+    until(page, f"{_INDEX} > {index} + 10")
+    assert page.evaluate(_PIXELS) != pixels
+    expect(page.locator("#state-label")).to_have_text("Live")
+    expect(page.locator("#browser-last")).not_to_have_text(_DASH)
+    expect(page.locator("#browser-p50")).not_to_have_text(_DASH)
+    expect(page.get_by_text("Research use only").first).to_be_visible()
+
+
+def _choose(name: str, value: str) -> Callable[[Page], None]:
+    return lambda page: page.locator(f"#{name} label", has=page.locator(f"[value={value}]")).click()
+
+
+def _slide(name: str, value: str) -> Callable[[Page], None]:
+    return lambda page: page.locator(f"#{name}").fill(value)
+
+
+def _press(name: str) -> Callable[[Page], None]:
+    return lambda page: page.locator(f"#{name}").click()
+
+
+def _choose_frames(page: Page) -> None:
+    page.locator("#min-frames").select_option("3/5")
+
+
+def _checked(name: str) -> str:
+    return f"document.querySelector('#{name} input:checked').value"
+
+
+# what is done in one page, and what another one says then, by an expression
+_CONTROLS: dict[str, tuple[Callable[[Page], None], str, object]] = {
+    "overlay": (_choose("overlay", "fill"), _checked("overlay"), "fill"),
+    "alpha": (_slide("alpha", "0.7"), "document.getElementById('alpha').value", "0.7"),
+    "threshold": (_slide("threshold", "0.35"), "document.getElementById('threshold').value", "0.35"),
+    "stabilise": (_choose("stabilise", "strong"), _checked("stabilise"), "strong"),
+    "min_frames": (
+        _choose_frames,
+        "document.getElementById('min-frames').value",
+        "3/5",
+    ),
+    "hud": (_press("hud"), "document.getElementById('hud').ariaChecked", "false"),
+    "paused": (_press("pause"), "document.body.dataset.state", "paused"),
+    "goes on": (_press("pause"), "document.body.dataset.state", "live"),
+    "recording": (_press("record"), "document.getElementById('record').ariaPressed", "true"),
+}
+
+
+def test_each_control_acts_for_everyone(serve_view: ServeView, long_demo: Path, tmp_path: Path, look: Look) -> None:
+    """What is changed in one browser is changed in the stream, and another browser shows it."""
+    view = serve_view(long_demo, "--live", "-o", tmp_path / "out.mp4")
+    one, other = look(view), look(view)
+    if one.evaluate("document.getElementById('record').ariaPressed") == "true":
+        _press("record")(one)
+        until(other, "document.getElementById('record').ariaPressed === 'false'")
+    for name, (act, expression, expected) in _CONTROLS.items():
+        assert other.evaluate(expression) != expected, name
+        act(one)
+        until(other, f"{expression} === {json.dumps(expected)}")
+    late = look(view)  # one that comes later hears it from the server
+    until(late, "document.getElementById('record').ariaPressed === 'true'")
+    for name in ("overlay", "alpha", "threshold", "stabilise", "min_frames", "hud"):
+        _, expression, expected = _CONTROLS[name]
+        assert late.evaluate(expression) == expected, name
+    one.locator("#snapshot").click()
+    expect(other.locator(".toast").first).to_be_visible()
+
+
+def test_a_sighting_appears_and_its_snapshot_opens(view: LiveView, look: Look, shoot: Shoot) -> None:
+    """A polyp comes as a card with its picture and as a mark on the timeline; both open it, large."""
+    page = look(view)
+    card = page.locator("#strip .card", has=page.locator("img[src]")).last  # the oldest: no newer one takes its place
+    expect(card).to_be_visible()
+    expect(page.locator("#marks .mark").first).to_be_visible()
+    shoot(page, "live")
+    card.click()
+    image = page.locator("#snapshot-image")
+    expect(image).to_be_visible()
+    until(page, "document.getElementById('snapshot-image').naturalWidth >= 640")
+    marked = image.get_attribute("src")
+    shoot(page, "snapshot")
+    page.keyboard.press("o")
+    expect(image).not_to_have_attribute("src", marked or "")
+    expect(page.locator("#snapshot-overlay")).to_have_attribute("aria-pressed", "false")
+    until(page, "document.getElementById('snapshot-image').naturalWidth >= 640")
+    page.keyboard.press("Escape")
+    expect(image).to_be_hidden()
+    mark = page.locator("#marks .mark").first.bounding_box()
+    assert mark is not None
+    page.mouse.click(mark["x"] + 2, mark["y"] + 2)
+    expect(image).to_be_visible()
+
+
+def test_keys_do_what_the_help_says(view: LiveView, look: Look, shoot: Shoot) -> None:
+    """Every key that acts while a stream runs acts, and the help lists it."""
+    page = look(view)
+
+    def value(expression: str) -> Any:
+        return page.evaluate(expression)
+
+    changes = {
+        "o": _checked("overlay"),
+        "+": "document.getElementById('threshold').value",
+        "-": "document.getElementById('threshold').value",
+        "]": "document.getElementById('alpha').value",
+        "[": "document.getElementById('alpha').value",
+        "t": _checked("stabilise"),
+        "m": "document.getElementById('min-frames').value",
+        "h": "document.getElementById('hud').ariaChecked",
+        "w": "document.body.hasAttribute('data-wall')",
+        "Escape": "document.body.hasAttribute('data-wall')",
+        "Space": "document.body.dataset.state",
+    }
+    for key, expression in changes.items():
+        before = value(expression)
+        page.keyboard.press(key)
+        until(page, f"{expression} !== {json.dumps(before)}")
+    shoot(page, "paused")
+    page.keyboard.press("Space")
+    until(page, "document.body.dataset.state === 'live'")
+    page.keyboard.press("?")
+    listed = page.locator("#help-keys kbd").all_text_contents()
+    assert {"o", "+", "-", "[", "]", "t", "m", "h", "s", "r", "space", "v", "w", "f", "?", "Esc"} <= set(listed)
+    shoot(page, "help")
+    page.keyboard.press("?")
+    expect(page.locator("#help-dialog")).to_be_hidden()
+
+
+def test_keys_can_be_switched_off(view: LiveView, look: Look) -> None:
+    """Who dictates or types past the page can keep single keys from acting."""
+    page = look(view)
+    page.keyboard.press("?")
+    page.locator("#keys-on").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("w")
+    page.keyboard.press("?")
+    expect(page.locator("#help-dialog")).to_be_hidden()
+    assert not page.evaluate("document.body.hasAttribute('data-wall')")
+
+
+def test_all_is_reached_by_tab_and_by_touch(view: LiveView, look: Look) -> None:
+    """Tab goes to every control with a visible focus, and on a touch screen each is large enough for a finger."""
+    page = look(view, has_touch=True, is_mobile=True)
+    expect(_first_card(page)).to_be_visible()
+    reached: set[str] = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.name"))
+    assert {
+        "wall",
+        "full",
+        "ask",
+        "overlay",
+        "threshold",
+        "stabilise",
+        "min-frames",
+        "hud",
+        "pause",
+        "record",
+    } <= reached
+    page.locator("#strip .card[tabindex='0']").focus()
+    page.keyboard.press("End")  # the strip is one stop; inside it arrows and ends move on
+    page.keyboard.press("Enter")
+    expect(page.locator("#snapshot-title")).to_have_text("Sighting 1")
+    page.keyboard.press("Escape")
+    page.locator("#hud").focus()
+    assert page.evaluate("getComputedStyle(document.getElementById('hud')).outlineStyle") != "none"
+    for name in ("pause", "record", "snapshot", "wall", "ask"):
+        box = page.locator(f"#{name}").bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= 44, name
+    page.locator("#wall").tap()
+    assert page.evaluate("document.body.hasAttribute('data-wall')")
+
+
+_STATES = ("no_signal", "frozen", "black", "unassessable", "unavailable", "stale", "paused")
+_VEILED = {"no_signal"}
+
+
+class _Altered:
+    """Stands between page and server and replaces the state that the server tells; all else goes through."""
+
+    def __init__(self) -> None:
+        self.state = "live"
+
+    def install(self, page: Page) -> None:
+        page.route_web_socket("**/ws*", self._connect)
+
+    def _connect(self, socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        socket.on_message(server.send)
+        server.on_message(lambda message: socket.send(self._change(message)))
+
+    def _change(self, message: str | bytes) -> str | bytes:
+        if isinstance(message, bytes):
+            return message
+        told = json.loads(message)
+        if told["type"] == "state":
+            told |= {"state": self.state, "message": ""}
+        return json.dumps(told)
+
+
+def test_each_state_is_unmistakable(view: LiveView, look: Look, shoot: Shoot) -> None:
+    """Each state has a word and a shape of its own; a picture that is not the present is veiled, no other is."""
+    altered = _Altered()
+    page = look(view, prepare=altered.install)
+    seen: set[tuple[Any, ...]] = set()
+    for state in ("live", *_STATES):
+        altered.state = state
+        veil = json.dumps(state not in _VEILED)
+        until(page, f"document.body.dataset.state === '{state}' && document.getElementById('cover').hidden === {veil}")
+        seen.add((page.locator("#state-label").text_content(), page.locator("#state-icon").get_attribute("href")))
+        for size in SIZES[:3]:
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            assert page.get_by_text("Research use only").first.is_visible()
+            shoot(page, f"state-{state}")
+    assert len(seen) == len(_STATES) + 1
+
+
+_BEYOND = """[...document.querySelectorAll("body *")].filter((element) => {
+  const box = element.getBoundingClientRect();
+  return element.checkVisibility() && !element.closest(".unseen, .strip, .symbols, .scrub") && box.width > 0
+    && (box.right > innerWidth + 1 || box.bottom > innerHeight + 1 || box.left < -1);
+}).map((element) => element.outerHTML.slice(0, 80))"""
+_HIDDEN_PANEL = "document.querySelector('.panel').scrollHeight - document.querySelector('.panel').clientHeight"
+_SHARE = """(() => {
+  const { width, height } = document.getElementById("stage").getBoundingClientRect();
+  return (width * height) / innerWidth / innerHeight;
+})()"""
+
+
+def test_the_page_fits_the_screen(view: LiveView, look: Look, shoot: Shoot) -> None:
+    """Nothing has to be scrolled for, nothing sticks out, and the picture is the largest part."""
+    page = look(view)
+    until(page, f"{_INDEX} > 0")
+    expect(_first_card(page)).to_be_visible()
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        shoot(page, "live")
+        assert page.evaluate(_BEYOND) == []
+        assert page.evaluate(_HIDDEN_PANEL) <= 0
+        assert page.evaluate(_SHARE) > 0.35
+
+
+def test_axe_finds_nothing_to_mend(view: LiveView, look: Look) -> None:
+    """Contrast, names, roles and focus pass axe: the page, a snapshot, the help, and a state of alarm."""
+    altered = _Altered()
+    page = look(view, prepare=altered.install, bypass_csp=True)
+    expect(_first_card(page)).to_be_visible()
+    assert violations(page) == []
+    _first_card(page).click()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    for state in ("no_signal", "unassessable"):
+        altered.state = state
+        until(page, f"document.body.dataset.state === '{state}'")
+        assert violations(page) == []
+
+
+def test_nothing_moves_for_who_asks_for_calm(view: LiveView, look: Look) -> None:
+    """With reduced motion set in the system nothing of the page is animated."""
+    page = look(view, reduced_motion="reduce")
+    moving = """[...document.querySelectorAll("*")].filter((element) => {
+      const style = getComputedStyle(element);
+      return parseFloat(style.transitionDuration) > 0 || style.animationName !== "none";
+    }).length"""
+    assert page.evaluate(moving) == 0
+    page.emulate_media(reduced_motion="no-preference")
+    assert page.evaluate(moving) > 0
+
+
+def test_a_lost_server_is_said_and_found_again(
+    serve_view: ServeView, long_demo: Path, look: Look, shoot: Shoot
+) -> None:
+    """When the server is gone the picture is veiled and the page says so; when it is back the page is, by itself."""
+    first = serve_view(long_demo, "--live")
+    page = look(first, patient=True)
+    until(page, f"{_INDEX} > 0")
+    first.process.kill()
+    expect(page.locator("#cover-title")).to_have_text("Connection lost")
+    expect(page.locator("#alarmed")).to_contain_text("Connection lost")
+    expect(page.locator("#cover-text")).to_contain_text("Trying again in")
+    expect(page.locator("#pause")).to_be_disabled()
+    shoot(page, "lost")
+    page.evaluate("document.getElementById('picture').dataset.index = 0")
+    serve_view(long_demo, "--live", port=int(first.url.rpartition(":")[2]))
+    expect(page.locator("#state-label")).to_have_text("Live")
+    expect(page.locator("#cover")).to_be_hidden()
+    until(page, f"{_INDEX} > 0")
+    expect(page.locator("#pause")).to_be_enabled()

@@ -1,0 +1,170 @@
+"""How a served stream ends: `rt-seg stream FILE --serve` in a process of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from .running import HEIGHT, WAIT, WIDTH, picture
+
+pytestmark = pytest.mark.slow
+
+FRAMES = 40
+
+
+class Process:
+    """A running command."""
+
+    def __init__(self, folder: Path, *arguments: object) -> None:
+        self.scratch = folder / "scratch"
+        self.scratch.mkdir()
+        environment = os.environ | {"TMPDIR": str(self.scratch), "PYTHONUNBUFFERED": "1", "COLUMNS": "400"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "rt_seg", "stream", *map(str, arguments), "--no-show", "--serve", "127.0.0.1:0"],
+            env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - see below
+        )  # fmt: skip
+        # (a suite that runs in the background of a shell ignores Ctrl-C, and so would the command)
+        self.output = ""
+        self._grown = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with self._grown:
+                self.output += line
+                self._grown.notify_all()
+
+    def wait_for(self, pattern: str) -> str:
+        """Wait for a line; returns its first group."""
+        with self._grown:
+            assert self._grown.wait_for(lambda: re.search(pattern, self.output), 2 * WAIT), self.output
+        found = re.search(pattern, self.output)
+        assert found is not None
+        return found[1]
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal; returns the exit code."""
+        self._process.send_signal(number)
+        code = self._process.wait(WAIT)
+        self._reader.join(WAIT)
+        return code
+
+    def kill(self) -> None:
+        """At last, by force."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts `rt-seg stream ... --serve 127.0.0.1:0`, with a folder of its own for what is temporary."""
+    started: list[Process] = []
+
+    def begin(*arguments: object) -> Process:
+        started.append(Process(tmp_path, *arguments))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of the disc, in which the tiny model sees a polyp."""
+    path = tmp_path_factory.mktemp("clip") / "disc.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"preset": "ultrafast", "crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index in range(FRAMES):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+def messages(url: str, count: int) -> list[dict[str, Any]]:
+    """The first text messages that a new client gets."""
+    found: list[dict[str, Any]] = []
+    with connect(f"ws{url.removeprefix('http')}/ws", close_timeout=0.5) as client:
+        while len(found) < count:
+            message = client.recv(WAIT)
+            if isinstance(message, str):
+                found.append(json.loads(message))
+    return found
+
+
+def test_a_file_that_has_ended_can_be_looked_at_again(start: Start, clip: Path, tiny_model_path: Path) -> None:
+    """The view's own recording is whole, comes in ranges, and is gone when Ctrl-C ends it; the exit code is 0."""
+    process = start(clip, "--engine", tiny_model_path)
+    url = process.wait_for(r"looked at again at (http://127\.0\.0\.1:\d+)/")
+    hello, state, ended = messages(url, 3)
+    assert [each["type"] for each in (hello, state, ended)] == ["hello", "state", "ended"]
+    assert hello["sightings"][0]["ended"]
+    assert state["state"] == "ended"
+    assert ended["recording"] == "/recording.mp4"
+    assert ended["frames"] == {"in": FRAMES, "out": FRAMES}
+    assert ended["offset"] == 0
+    assert ended["duration"] == pytest.approx((FRAMES - 1) / 25, abs=0.01)
+    with httpx.Client(base_url=url, timeout=WAIT) as client:
+        whole = client.get("/recording.mp4")
+        assert whole.headers["accept-ranges"] == "bytes"
+        assert whole.headers["content-type"] == "video/mp4"
+        size = len(whole.content)
+        parts = [client.get("/recording.mp4", headers={"Range": each}) for each in ("bytes=0-99", "bytes=100-")]
+        assert [part.status_code for part in parts] == [206, 206]
+        assert parts[0].headers["content-range"] == f"bytes 0-99/{size}"
+        assert parts[0].content + parts[1].content == whole.content
+        assert client.get("/recording.mp4", headers={"Range": "bytes=-50"}).content == whole.content[-50:]
+        assert client.get("/recording.mp4", headers={"Range": f"bytes={size}-"}).status_code == 416
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/api/sightings/1.jpg").status_code == 200
+    (kept,) = process.scratch.glob("rt-seg-view-*/recording.mp4")
+    with av.open(str(kept)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == FRAMES
+    assert process.end(signal.SIGINT) == 0, process.output
+    assert f"{FRAMES} frames in, {FRAMES} out" in process.output
+    assert list(process.scratch.iterdir()) == []
+
+
+def test_a_recording_that_was_asked_for_is_the_one_that_is_played(
+    start: Start, clip: Path, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    """With -o there is no second one; it stays where it is."""
+    process = start(clip, "--engine", tiny_model_path, "-o", tmp_path / "out.mp4", "--start", "0.4")
+    url = process.wait_for(r"looked at again at (http://127\.0\.0\.1:\d+)/")
+    ended = messages(url, 3)[2]
+    assert ended["offset"] == pytest.approx(0.4, abs=0.001)
+    assert httpx.get(f"{url}/recording.mp4", timeout=WAIT).content == (tmp_path / "out.mp4").read_bytes()
+    assert list(process.scratch.iterdir()) == []
+    assert process.end(signal.SIGTERM) == 0, process.output
+    assert (tmp_path / "out.mp4").is_file()
+
+
+def test_a_signal_midway_ends_stream_and_view(start: Start, clip: Path, tiny_model_path: Path) -> None:
+    """Nothing waits to be looked at: the exit code is the signal's, and nothing temporary stays."""
+    process = start(clip, "--engine", tiny_model_path, "--live")
+    url = process.wait_for(r"view +(http://127\.0\.0\.1:\d+)/")
+    with connect(f"ws{url.removeprefix('http')}/ws", close_timeout=0.5) as client:
+        while isinstance(client.recv(WAIT), str):
+            pass
+        assert process.end(signal.SIGTERM) == 143, process.output
+    assert list(process.scratch.iterdir()) == []
