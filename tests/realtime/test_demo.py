@@ -44,12 +44,19 @@ def test_there_is_a_mask_for_each_frame() -> None:
     assert 0.3 < shows.mean() < 0.8
 
 
+def test_every_so_many_masks_are_those_of_their_frames() -> None:
+    """With a step, the masks are those that stand at its multiples."""
+    every, some = list(demo_masks()), list(demo_masks(7))
+    assert len(some) == len(every[::7])
+    assert all(np.array_equal(one, other) for one, other in zip(some, every[::7], strict=True))
+
+
 def test_masks_are_binary_and_lie_in_the_field() -> None:
     """0 and 255 only, and nothing on the black screen around the picture."""
     field = np.zeros((make.HEIGHT, make.WIDTH), np.uint8)
     rows = slice(make.FIELD_Y, make.FIELD_Y + make.FIELD_HEIGHT)
     field[rows, make.FIELD_X : make.FIELD_X + make.FIELD_WIDTH] = make.field_mask()
-    for mask in list(demo_masks())[::10]:
+    for mask in demo_masks(10):
         assert mask.shape == (720, 1280)
         assert mask.dtype == np.uint8
         assert not set(np.unique(mask).tolist()) - {0, 255}
