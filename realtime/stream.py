@@ -157,7 +157,7 @@ def _join(
         source,
         make_prepare(shared, engine, source.info),
         segment,
-        make_render(shared),
+        make_render(shared, shown_only=screen is None and not sinks),
         [*([] if screen is None else [screen]), *sinks, *outputs.sinks(keys=screen is not None)],
         refine=refine,
         admit=make_admit(settings),

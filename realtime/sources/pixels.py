@@ -82,6 +82,8 @@ class BgrConverter:
             threads=1,  # a second thread would take a core from inference and save no CPU time
         )
         image: UInt8Array = converted.to_ndarray().view(np.uint8)
+        if converted is picture:
+            image = image.copy()  # it was BGR: the memory is the decoder's, which may build the next picture on it
         if fast and not full:
             cv2.add(image, _ONE_LEVEL, dst=image)
         elif name.startswith("gray") and picture.color_range == ColorRange.MPEG:
