@@ -257,7 +257,7 @@ class Pipeline:
         self._frames.put((frame, span) if self._live is not None else self._prepared(frame, span))
 
     def _prepared(self, frame: Frame, span: Span) -> Prepared:
-        """Prepare a file's frame at once: its pixels are still in the cache, from which they are read in 2/3 of the time.
+        """Prepare a file's frame at once: its pixels are still in the cache, and are read from it in 2/3 of the time.
 
         Of a live source it would be work for nothing on frames that are dropped, and it would hold up the picture.
         """

@@ -60,9 +60,7 @@ def centre(polyp: Polyp) -> tuple[float, float]:
 def render() -> Callable[..., tuple[Render, Controls, Status]]:
     """Makes a `Render` with what it reads: ``render(follow=..., hud=...)``."""
 
-    def make(
-        follow: Follow | None = None, *, hud: bool = False, last: bool = False
-    ) -> tuple[Render, Controls, Status]:
+    def make(follow: Follow | None = None, *, hud: bool = False, last: bool = False) -> tuple[Render, Controls, Status]:
         controls, status = Controls(hud=hud), Status()
         made = Render(Overlay("contour"), Hud(), controls, Statistics(), status, follow=follow, last=last)
         return made, controls, status
