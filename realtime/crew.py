@@ -179,16 +179,18 @@ class Crew:
 
     def _take(self) -> tuple[Promise, Prepared | None]:
         with self._taking:
-            captured = self._frames.get()
-            if isinstance(captured, Prepared):
-                prepared, promise = captured, Promise(captured.frame, Future(), captured.spans)
-            else:
-                promise = Promise(captured[0], Future(), {"capture": captured[1]})
-                prepared = self._try_prepare(promise)
+            promise, prepared = self._promise(self._frames.get())
             with self._lock:
                 self._pending.add(promise)
             self._promised.put(promise)
             return promise, prepared
+
+    def _promise(self, captured: Captured) -> tuple[Promise, Prepared | None]:
+        if isinstance(captured, Prepared):
+            return Promise(captured.frame, Future(), captured.spans), captured
+        frame, span = captured
+        promise = Promise(frame, Future(), {"capture": span})
+        return promise, self._try_prepare(promise)
 
     def _try_prepare(self, promise: Promise) -> Prepared | None:
         """Prepare; of a live source a frame that cannot be (but the first) goes without a mask."""
