@@ -25,8 +25,8 @@ from .harness.machine import resident_mib
 ALSO_IMPORTED = (command, console)
 """What `rt-seg stream` imports beside what is used here: it counts in the time to its first frame."""
 
-# the queue in front of a stage, by the names that `Pipeline.occupancy` gives it; those of sinks are the sinks' own
-_QUEUES = {"preprocess": ("infer",), "overlay": ("render", "show")}
+# the queue in front of a stage, by the names that `Pipeline.occupancy` gives it; the others have the stage's own name
+_QUEUES = {"overlay": ("render", "show")}
 
 
 class _Watcher:
@@ -169,7 +169,7 @@ class StreamRun:
 
     def queue_share(self, stage: str) -> float | None:
         """How full (0-1) the queue in front of a stage was on average; None where it has none."""
-        names = _QUEUES.get(stage, () if stage == "infer" else (stage,))
+        names = _QUEUES.get(stage, (stage,))
         return next((self.occupancy[name] for name in names if name in self.occupancy), None)
 
 

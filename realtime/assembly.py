@@ -127,13 +127,21 @@ def make_refine(shared: Shared, journal: Journal, info: SourceInfo, *, also: Wat
     )
 
 
-def make_render(shared: Shared) -> Render:
-    """From frame and mask to the picture."""
+def make_render(shared: Shared, *, shown_only: bool) -> Render:
+    """From frame and mask to the picture.
+
+    Args:
+        shared: What all parts share.
+        shown_only: Whether all that takes pictures wants them with overlay: no key can ask for the frame itself, and no
+            sink of somebody else's looks at it.
+    """
     settings = shared.settings
     passthrough = settings.chosen_display() == "passthrough"
     follow = Follow(settings.max_staleness_ms / 1000, GlobalMotion()) if passthrough else None
     overlay = Overlay(settings.overlay, settings.alpha)
-    return Render(overlay, Hud(), shared.controls, shared.statistics, shared.status, follow=follow)
+    # with passthrough a frame is inferred on while it is shown
+    last = shown_only and not passthrough
+    return Render(overlay, Hud(), shared.controls, shared.statistics, shared.status, follow=follow, last=last)
 
 
 def make_admit(settings: StreamSettings) -> Callable[[Frame], Frame | None] | None:

@@ -1,8 +1,8 @@
 """`Crew`: the workers that prepare and infer, and with a live source the care for an engine that fails.
 
-A worker takes a frame, prepares it and queues a promise of its segmentation while it holds a lock, then infers without
-the lock: so several inferences are in flight, the promises stand in the order of the frames, and of a live source the
-newest frame is taken only when somebody is free to work on it.
+A worker takes a frame, prepares it if nobody has, and queues a promise of its segmentation while it holds a lock, then
+infers without the lock: so several inferences are in flight, the promises stand in the order of the frames, and of a
+live source the newest frame is taken only when somebody is free to work on it.
 
 With a file, an error is the promise's outcome, and whoever waits for it ends the stream. With a live source the engine
 is then taken out of service: promises fail at once without a call, until a thread of its own has made a new engine,
@@ -33,6 +33,10 @@ _STEADY_SECONDS = 10.0  # an engine that works so long ends the counting of atte
 _MOST_LEFT_BEHIND = 16  # hung threads; beyond it no engine is tried again
 INFERENCE_NICENESS = 2
 """By how much inference gives way to a picture that does not wait for it."""
+
+
+Captured = tuple[Frame, Span] | Prepared
+"""What the crew takes: a frame and when it was captured, or one that was prepared already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ class Crew:
 
     def __init__(
         self,
-        frames: Channel[tuple[Frame, Span]],
+        frames: Channel[Captured],
         promised: Channel[Promise],
         prepare: Callable[[Frame], Prepared],
         segment: Callable[[Prepared], Segmentation],
@@ -176,13 +180,18 @@ class Crew:
 
     def _take(self) -> tuple[Promise, Prepared | None]:
         with self._taking:
-            frame, captured = self._frames.get()
-            promise = Promise(frame, Future(), {"capture": captured})
-            prepared = self._try_prepare(promise)
+            promise, prepared = self._promise(self._frames.get())
             with self._lock:
                 self._pending.add(promise)
             self._promised.put(promise)
             return promise, prepared
+
+    def _promise(self, captured: Captured) -> tuple[Promise, Prepared | None]:
+        if isinstance(captured, Prepared):
+            return Promise(captured.frame, Future(), captured.spans), captured
+        frame, span = captured
+        promise = Promise(frame, Future(), {"capture": span})
+        return promise, self._try_prepare(promise)
 
     def _try_prepare(self, promise: Promise) -> Prepared | None:
         """Prepare; of a live source a frame that cannot be (but the first) goes without a mask."""

@@ -23,13 +23,17 @@ class Frame:
         index: Position in the delivered stream, from 0, without gaps as the source delivers it.
         pts_seconds: Stream time in seconds, never decreasing.
         captured_ns: `time.perf_counter_ns` when the picture was complete in memory.
-        image: uint8 ``[H, W, 3]``, BGR, upright. Never written to.
+        image: uint8 ``[H, W, 3]``, BGR, upright. Never written to, with one exception: `given_away`.
+        given_away: Whether the source has handed over the picture's memory together with the picture: nothing else lies
+            in it, and the source does not look at it again. Then `Render`, which needs a frame last, may draw on the
+            picture itself where nobody wants it without overlay. False is always safe.
     """
 
     index: int
     pts_seconds: float
     captured_ns: int
     image: UInt8Array = field(repr=False)
+    given_away: bool = False
 
     @property
     def width(self) -> int:
@@ -142,7 +146,8 @@ class Rendered:
 
     Attributes:
         frame: The frame that is shown.
-        image: uint8 ``[H, W, 3]``, BGR: the one copy of the frame's picture, with the overlay. Read-only to sinks.
+        image: uint8 ``[H, W, 3]``, BGR: the frame's picture with the overlay. Read-only to sinks. It is the one copy
+            of the picture, or `frame.image` itself where that was given away (see `Frame`) and is wanted by nobody.
         segmentation: The mask that is shown, where the tissue is in `frame`; the frame in it is the one that it was
             computed on and may be an older one. None where a mask is missing or withheld, which is not the same as
             none found.

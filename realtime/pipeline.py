@@ -2,6 +2,7 @@
 
 ```
 aligned       capture ──frames──▶ crew (prepare, infer) ──promises──▶ show (refine, render) ──▶ outlets
+   of a file   capture, prepare ──▶ crew (infer) ──▶ the same
 passthrough   capture ──frames──▶ show (render, with the newest segmentation) ──▶ outlets
                                      └──frames, once shown──▶ crew ──promises──▶ follow (refine) ──▶ the newest
 ```
@@ -30,7 +31,7 @@ from rt_seg.errors import EngineError, OutputError, SourceInterrupted
 
 from .capture import Capture
 from .channel import Channel, Policy
-from .crew import Crew, Promise
+from .crew import Captured, Crew, Promise
 from .frame import Frame, Prepared, Rendered, Segmentation, Showing, Span
 from .live import Live, Observation
 from .outlet import Outlet, Output
@@ -98,12 +99,13 @@ class Pipeline:
         self.broken_off = False
         self._live = live
         self._passthrough = live is not None and live.display == "passthrough"
+        self._prepare = prepare
         self._admit = admit
         self._observation = observation or Observation()
         self._lock = threading.Lock()
         self._stop_at: float | None = None
         self._abandoned_at: float | None = None
-        self._frames: Channel[tuple[Frame, Span]] = Channel(2 if live is None else 1, policy)
+        self._frames: Channel[Captured] = Channel(2 if live is None else 1, policy)
         self._promised: Channel[Promise] = Channel(parallel_calls + 1)
         self._capture = Capture(source, self, self.statistics, None if live is None else live.upkeep)
         self._crew = Crew(
@@ -267,7 +269,16 @@ class Pipeline:
         if self._passthrough:
             self._show.display.put(Showing(frame, None, spans={"capture": span}))
         else:
-            self._frames.put((frame, span))
+            self._frames.put((frame, span) if self._live is not None else self._prepared(frame, span))
+
+    def _prepared(self, frame: Frame, span: Span) -> Prepared:
+        """Prepare a file's frame at once: its pixels are still in the cache, and are read from it in 2/3 of the time.
+
+        Of a live source it would be work for nothing on frames that are dropped, and it would hold up the picture.
+        """
+        prepared = self._prepare(frame)
+        prepared.spans["capture"] = span
+        return prepared
 
     def take_stand_in(self, frame: Frame) -> None:
         """A black picture in place of one that is missing: it is shown, and nothing is inferred on it."""

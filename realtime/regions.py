@@ -102,11 +102,11 @@ def contours(segmentation: Segmentation) -> list[FloatArray]:
         return []
     probability, threshold = segmentation.probability, segmentation.threshold
     small = _binary(probability, threshold)
-    rough, _ = cv2.findContours(small, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    crop = _bounding_box(small, margin=2)
+    rough, _ = cv2.findContours(small[crop.slices], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if len(rough) != len(segmentation.polyps):
         probability = without_specks(probability, threshold)
-        small = _binary(probability, threshold)
-    crop = _bounding_box(small, margin=2)
+        crop = _bounding_box(_binary(probability, threshold), margin=2)
     size = (crop.width * _UPSCALE, crop.height * _UPSCALE)
     large = cv2.resize(probability[crop.slices], size, interpolation=cv2.INTER_CUBIC)
     smallest = MINIMUM_SHARE * probability.size * _UPSCALE**2 / 2  # half: the cubic may shrink a small one

@@ -12,8 +12,8 @@ from concurrent.futures import CancelledError
 from rt_seg.errors import EngineError, SourceInterrupted
 
 from .channel import Channel, ChannelClosed, Policy
-from .crew import Promise
-from .frame import Frame, Rendered, Segmentation, Showing, Span
+from .crew import Captured, Promise
+from .frame import Rendered, Segmentation, Showing
 from .live import Observation
 from .outlet import Outlet
 from .statistics import Statistics
@@ -38,7 +38,7 @@ class Show:
 
     def __init__(
         self,
-        frames: Channel[tuple[Frame, Span]],
+        frames: Channel[Captured],
         promised: Channel[Promise],
         render: Callable[[Showing], Rendered],
         refine: Callable[[Segmentation], Segmentation],

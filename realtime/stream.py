@@ -167,7 +167,7 @@ def _join(
         source,
         make_prepare(shared, engine, source.info),
         segment,
-        make_render(shared),
+        make_render(shared, shown_only=screen is None and view is None and not sinks),
         [
             *([] if screen is None else [screen]),
             *sinks,

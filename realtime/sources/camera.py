@@ -119,7 +119,7 @@ class CameraSource:
             seconds = self._seconds(captured_ns)
             if self._selection.ends_before(seconds):
                 return
-            frame = Frame(self._delivered, seconds, captured_ns, image)
+            frame = Frame(self._delivered, seconds, captured_ns, image, given_away=True)
             self._delivered += 1
             yield frame
 

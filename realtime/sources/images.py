@@ -112,7 +112,7 @@ class ImageSource:
             except SourceError as exc:
                 message = f"{exc}: picture {index}, at {seconds:.2f} s; the pictures before it were kept"
                 raise SourceInterrupted(message) from exc
-            yield Frame(index, seconds, time.perf_counter_ns(), image)
+            yield Frame(index, seconds, time.perf_counter_ns(), image, given_away=True)
 
     def close(self) -> None:
         """Deliver nothing more; a second call does nothing."""

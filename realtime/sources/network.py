@@ -115,7 +115,7 @@ class NetworkSource:
             seconds = self._timeline.place(self._timestamp(picture, captured_ns))
             if self._selection.ends_before(seconds):
                 return
-            frame = Frame(self._delivered, seconds, captured_ns, image)
+            frame = Frame(self._delivered, seconds, captured_ns, image, given_away=True)
             self._delivered += 1
             yield frame
 

@@ -82,6 +82,8 @@ class BgrConverter:
             threads=1,  # a second thread would take a core from inference and save no CPU time
         )
         image: UInt8Array = converted.to_ndarray().view(np.uint8)
+        if converted is picture:
+            image = image.copy()  # it was BGR: the memory is the decoder's, which may build the next picture on it
         if fast and not full:
             flat = image.reshape(len(image), -1)  # a view; of one channel it takes two thirds of the time
             cv2.add(flat, _ONE_LEVEL, dst=flat)

@@ -88,7 +88,7 @@ class VideoSource:
             if picture is None or self._selection.ends_before(picture[1]):
                 return
             image = self._convert(picture[0])
-            frame = Frame(self._delivered, picture[1], time.perf_counter_ns(), image)
+            frame = Frame(self._delivered, picture[1], time.perf_counter_ns(), image, given_away=True)
             self._delivered += 1
             yield frame
 

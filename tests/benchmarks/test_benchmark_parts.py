@@ -162,7 +162,7 @@ def test_figures_of_a_run_are_those_worked_out_by_hand() -> None:
     assert run.limit_fps(2) == pytest.approx(200 / 3)
     assert run.busy_share("capture") == 0.25
     assert run.busy_share("infer") == 0.75  # 3 seconds of two threads
-    assert (run.queue_share("record"), run.queue_share("preprocess"), run.queue_share("capture")) == (1.0, 0.25, None)
+    assert [run.queue_share(stage) for stage in ("record", "infer", "overlay", "capture")] == [1.0, 0.25, 0.5, None]
 
 
 def test_limit_is_the_processor_or_the_busiest_stage() -> None:

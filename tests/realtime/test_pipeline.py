@@ -138,6 +138,21 @@ def test_order_is_restored_when_a_later_frame_is_ready_first() -> None:
     assert sink.indices == [0, 1]
 
 
+@pytest.mark.parametrize(("policy", "thread"), [(Policy.EVERY, "rt-seg capture"), (Policy.LATEST, "rt-seg infer-0")])
+def test_a_files_frame_is_prepared_where_it_was_read(policy: Policy, thread: str) -> None:
+    """While its pixels are in the cache; a live one's only when somebody is free to infer, for it may be dropped."""
+    names: set[str] = set()
+
+    def note_and_prepare(frame: Frame) -> Prepared:
+        names.add(threading.current_thread().name)
+        return prepare(frame)
+
+    pipeline = Pipeline(ListSource(3), note_and_prepare, segment, render, [ListSink()], policy=policy)
+    run(pipeline)
+    assert pipeline.error is None
+    assert names == {thread}
+
+
 def test_a_source_that_breaks_off_delivers_what_it_had() -> None:
     """Frames before a source's error are written, the error is kept, every sink is closed."""
     sink, error = ListSink(), SourceInterrupted("breaks off at 1.2 s")

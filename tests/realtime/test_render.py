@@ -60,9 +60,10 @@ def centre(polyp: Polyp) -> tuple[float, float]:
 def render() -> Callable[..., tuple[Render, Controls, Status]]:
     """Makes a `Render` with what it reads: ``render(follow=..., hud=...)``."""
 
-    def make(follow: Follow | None = None, *, hud: bool = False) -> tuple[Render, Controls, Status]:
+    def make(follow: Follow | None = None, *, hud: bool = False, last: bool = False) -> tuple[Render, Controls, Status]:
         controls, status = Controls(hud=hud), Status()
-        return Render(Overlay("contour"), Hud(), controls, Statistics(), status, follow=follow), controls, status
+        made = Render(Overlay("contour"), Hud(), controls, Statistics(), status, follow=follow, last=last)
+        return made, controls, status
 
     return make
 
@@ -104,6 +105,21 @@ def test_without_a_polyp_the_picture_is_the_input(render: Callable[..., tuple[Re
     rendered = shown(render()[0](Showing(frame, segmentation_of(frame, polyp=False))))
     assert (rendered.image == frame.image).all()
     assert not np.shares_memory(rendered.image, frame.image)
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("given_away", [False, True])
+def test_only_what_was_given_away_and_is_wanted_by_nobody_is_drawn_on(
+    render: Callable[..., tuple[Render, Controls, Status]], *, last: bool, given_away: bool
+) -> None:
+    """The frame's own picture is drawn on where both hold, else a copy; what is handed over is the same picture."""
+    frame = replace(frame_at(0, 100, 100), given_away=given_away)
+    before, showing = frame.image.copy(), Showing(frame, segmentation_of(frame))
+    expected = shown(render()[0](showing)).image
+    rendered = shown(render(last=last)[0](showing))
+    assert (rendered.image == expected).all()
+    assert np.shares_memory(rendered.image, frame.image) == (last and given_away)
+    assert (frame.image == before).all() == (not (last and given_away))
 
 
 def test_a_mask_follows_the_tissue() -> None:

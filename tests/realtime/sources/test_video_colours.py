@@ -12,6 +12,7 @@ import pytest
 from av.video.reformatter import ColorRange
 
 from rt_seg.realtime.sources.open import open_source
+from rt_seg.realtime.sources.pixels import BgrConverter
 
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
@@ -151,3 +152,13 @@ def test_grey_keeps_black_and_white(full: bool, black: int, white: int, write_cl
     source.close()
     assert seen[24, 8].tolist() == [0, 0, 0]
     assert seen[24, 56].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("pix_fmt", ["bgr24", "yuv420p", "gray"])
+def test_a_converted_picture_has_memory_of_its_own(pix_fmt: str) -> None:
+    """Whoever draws on it changes nothing that the decoder may build the next picture on, even where it was BGR."""
+    picture = av.VideoFrame(64, 48, pix_fmt)
+    for plane in picture.planes:
+        plane.update(bytes([77]) * plane.buffer_size)
+    BgrConverter()(picture)[:] = 1
+    assert all(set(bytes(plane)) == {77} for plane in picture.planes)
