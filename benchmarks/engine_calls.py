@@ -91,14 +91,14 @@ def _pictures(data: list[str]) -> Iterator[tuple[UInt8Array, UInt8Array]]:
 def time_side(kind: str, precision: str, model: str, plan: list[list[int]], seconds: list[float]) -> dict[str, Any]:
     """Load an engine and call it in each case.
 
+    Cases with as many threads that follow each other share an engine, which takes as many calls at once as any of them.
+
     Args:
         kind: What `load_side` knows.
         precision: Number format.
         model: The file.
         plan: Threads, batch and calls of each case.
         seconds: How long each case is called.
-
-    Cases that follow each other and differ only in the batch share the engine that was loaded for the first of them.
 
     Returns:
         ``load_seconds`` (imports and compilation) and ``memory_mib`` of the first case; for each case ``rate`` in
@@ -110,15 +110,17 @@ def time_side(kind: str, precision: str, model: str, plan: list[list[int]], seco
     before, began = resident_mib(), time.perf_counter()
     load_seconds, memory = 0.0, None
     results: list[dict[str, Any]] = []
-    cases = zip(plan, seconds, strict=True)
-    for (threads, calls), alike in groupby(cases, key=lambda case: (case[0][0], case[0][2])):
-        with load_side(kind, precision, model, threads=threads, calls=calls) as engine:
+    cases = list(zip(plan, seconds, strict=True))
+    for threads, group in groupby(cases, key=lambda case: case[0][0]):
+        alike = list(group)
+        most_calls = max(calls for (_, _, calls), _ in alike)
+        with load_side(kind, precision, model, threads=threads, calls=most_calls) as engine:
             load_seconds = load_seconds or time.perf_counter() - began
-            warm_up = WARM_UP
-            for (_, batch, _), duration in alike:
+            for number, ((_, batch, calls), duration) in enumerate(alike):
+                # later ones find all warm but what depends on the batch, or the memory of a further call at once
+                warm_up = WARM_UP if number == 0 or calls > 1 else 1
                 results.append(time_case(engine, batch, calls, duration, warm_up))
                 memory = resident_mib() if memory is None else memory
-                warm_up = 1  # only what depends on the batch is still cold
     grown = None if memory is None or before is None else memory - before
     return {"load_seconds": load_seconds, "memory_mib": grown, "cases": results}
 
