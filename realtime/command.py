@@ -72,7 +72,7 @@ def _checked_roi(text: str) -> str:
 
 
 def _checked_min_frames(text: str) -> str:
-    from .settings import parse_min_frames
+    from .controls import parse_min_frames
 
     parse_min_frames(text)
     return text

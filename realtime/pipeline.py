@@ -251,7 +251,7 @@ class Pipeline:
         follow = "follow" if self._passthrough else "show"
         channels = {"infer": self._frames.waiting, follow: self._promised.waiting}
         if self._passthrough:
-            channels["show"] = self._display.waiting
+            channels["show"] = self._show.display.waiting
         return channels | {outlet.name: outlet.channel.waiting for outlet in self._outlets}
 
     # --- what the capture brings; see `capture.Receiver`
