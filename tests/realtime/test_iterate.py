@@ -330,6 +330,7 @@ def test_a_lost_signal_is_seen_and_told(
     """A live source that stays away gives black stand-ins without a mask meanwhile, and ends by an error."""
     data = write_clip(tmp_path / "clip.ts", frames=20, width=WIDTH, height=HEIGHT).read_bytes()
     asked: list[None] = []
+    shown = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -342,6 +343,7 @@ def test_a_lost_signal_is_seen_and_told(
                 self.send_header("Content-Type", "video/mp2t")
                 self.end_headers()
                 self.wfile.write(data)
+                shown.wait(30)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # http.server's name
             """Quiet."""
@@ -352,7 +354,10 @@ def test_a_lost_signal_is_seen_and_told(
         seen: list[rt_seg.FrameResult] = []
         results = rt_seg.stream(address, engine=red_engine(), reconnect=2, signal_timeout=0.2, **plain)
         with pytest.raises(SourceInterrupted, match="given up after 2 attempts"):
-            seen.extend(results)
+            for result in results:
+                seen.append(result)
+                if result.signal:
+                    shown.set()
         server.shutdown()
     assert results.source.live
     lost = [result for result in seen if not result.signal]
