@@ -97,9 +97,9 @@ def main(
     """Time preprocess and overlay of a frame: as in the stream of a file, and where a step cannot be saved."""
     width, height = (int(part) for part in size.split("x"))
     ways = (
-        Way("prepared at once, drawn on itself (a file)", 0, last=True),
-        Way("prepared at once, drawn on a copy", 0, last=False),
-        Way("prepared late, drawn on a copy", _WAITING, last=False),
+        Way("a file: at once, on itself", 0, last=True),
+        Way("prepared at once, on a copy", 0, last=False),
+        Way("prepared late, on a copy", _WAITING, last=False),
     )
     cv2.setNumThreads(1)  # as in a stream
     with tempfile.TemporaryDirectory(prefix="rt-seg-") as folder, load_engine(engine) as model:
@@ -111,7 +111,8 @@ def main(
 
 
 def _table(ways: tuple[Way, ...], title: str) -> Table:
-    table = Table("way", title=title, box=None)
+    table = Table(title=title, box=None)
+    table.add_column("", no_wrap=True)
     for heading in ("preprocess", "overlay", "together"):
         table.add_column(heading, justify="right", no_wrap=True)
     for way in ways:
