@@ -97,9 +97,9 @@ def main(
     """Time preprocess and overlay of a frame: as in the stream of a file, and where a step cannot be saved."""
     width, height = (int(part) for part in size.split("x"))
     ways = (
-        Way("a file: at once, on itself", 0, last=True),
-        Way("prepared at once, on a copy", 0, last=False),
-        Way("prepared late, on a copy", _WAITING, last=False),
+        Way("at once, on itself (file)", 0, last=True),
+        Way("at once, on a copy", 0, last=False),
+        Way("late, on a copy", _WAITING, last=False),
     )
     cv2.setNumThreads(1)  # as in a stream
     with tempfile.TemporaryDirectory(prefix="rt-seg-") as folder, load_engine(engine) as model:
@@ -107,7 +107,7 @@ def main(
         for _ in range(rounds):
             for way in ways:
                 way.run(clip, frames + way.waiting, model)
-    Console().print(_table(ways, f"{size}, {len(ways[0].overlay)} frames each way: p50 (p10 to p90) in ms"))
+    Console().print(_table(ways, f"{size}, {len(ways[0].overlay)} frames each way: p50 (p10-p90) in ms"))
 
 
 def _table(ways: tuple[Way, ...], title: str) -> Table:
@@ -123,7 +123,7 @@ def _table(ways: tuple[Way, ...], title: str) -> Table:
 
 def _cell(values: list[float]) -> str:
     low, high = np.percentile(values, [10, 90]).tolist()
-    return f"{statistics.median(values):.2f} ({low:.2f} to {high:.2f})"
+    return f"{statistics.median(values):.2f} ({low:.2f}-{high:.2f})"
 
 
 if __name__ == "__main__":
