@@ -3,6 +3,10 @@
 In a stream the same stages take longer: decoding, inference and encoding run at the same time and take cores, caches
 and memory from them; ``rt-seg benchmark --part stream`` tells what they take there.
 
+- *on itself*: prepared as soon as it is read, drawn on itself, as in the stream of a file;
+- *on a copy*: the same, but drawn on a copy, as where a window or somebody else's sink may want the frame;
+- *late, on a copy*: prepared when other frames have taken its place in the caches.
+
 The ways take turns on the same frames, each decoded anew and segmented, so that what is drawn is what the model
 finds. Run as ``python -m rt_seg.benchmarks.pixels``.
 """
@@ -97,8 +101,8 @@ def main(
     """Time preprocess and overlay of a frame: as in the stream of a file, and where a step cannot be saved."""
     width, height = (int(part) for part in size.split("x"))
     ways = (
-        Way("at once, on itself (file)", 0, last=True),
-        Way("at once, on a copy", 0, last=False),
+        Way("on itself", 0, last=True),
+        Way("on a copy", 0, last=False),
         Way("late, on a copy", _WAITING, last=False),
     )
     cv2.setNumThreads(1)  # as in a stream
