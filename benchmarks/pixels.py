@@ -3,6 +3,10 @@
 In a stream the same stages take longer: decoding, inference and encoding run at the same time and take cores, caches
 and memory from them; ``rt-seg benchmark --part stream`` tells what they take there.
 
+- *on itself*: prepared as soon as it is read, drawn on itself, as in the stream of a file;
+- *on a copy*: the same, but drawn on a copy, as where a window or somebody else's sink may want the frame;
+- *late, on a copy*: prepared when other frames have taken its place in the caches.
+
 The ways take turns on the same frames, each decoded anew and segmented, so that what is drawn is what the model
 finds. Run as ``python -m rt_seg.benchmarks.pixels``.
 """
@@ -97,9 +101,9 @@ def main(
     """Time preprocess and overlay of a frame: as in the stream of a file, and where a step cannot be saved."""
     width, height = (int(part) for part in size.split("x"))
     ways = (
-        Way("prepared at once, drawn on itself (a file)", 0, last=True),
-        Way("prepared at once, drawn on a copy", 0, last=False),
-        Way("prepared late, drawn on a copy", _WAITING, last=False),
+        Way("on itself", 0, last=True),
+        Way("on a copy", 0, last=False),
+        Way("late, on a copy", _WAITING, last=False),
     )
     cv2.setNumThreads(1)  # as in a stream
     with tempfile.TemporaryDirectory(prefix="rt-seg-") as folder, load_engine(engine) as model:
@@ -107,11 +111,12 @@ def main(
         for _ in range(rounds):
             for way in ways:
                 way.run(clip, frames + way.waiting, model)
-    Console().print(_table(ways, f"{size}, {len(ways[0].overlay)} frames each way: p50 (p10 to p90) in ms"))
+    Console().print(_table(ways, f"{size}, {len(ways[0].overlay)} frames each way: p50 (p10-p90) in ms"))
 
 
 def _table(ways: tuple[Way, ...], title: str) -> Table:
-    table = Table("way", title=title, box=None)
+    table = Table(title=title, box=None)
+    table.add_column("", no_wrap=True)
     for heading in ("preprocess", "overlay", "together"):
         table.add_column(heading, justify="right", no_wrap=True)
     for way in ways:
@@ -122,7 +127,7 @@ def _table(ways: tuple[Way, ...], title: str) -> Table:
 
 def _cell(values: list[float]) -> str:
     low, high = np.percentile(values, [10, 90]).tolist()
-    return f"{statistics.median(values):.2f} ({low:.2f} to {high:.2f})"
+    return f"{statistics.median(values):.2f} ({low:.2f}-{high:.2f})"
 
 
 if __name__ == "__main__":
