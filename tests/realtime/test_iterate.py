@@ -353,11 +353,10 @@ def test_a_lost_signal_is_seen_and_told(
         address = f"http://127.0.0.1:{server.server_port}/clip.ts"
         seen: list[rt_seg.FrameResult] = []
         results = rt_seg.stream(address, engine=red_engine(), reconnect=2, signal_timeout=0.2, **plain)
+        seen.append(next(results))
+        shown.set()  # the connection ends once a picture was seen
         with pytest.raises(SourceInterrupted, match="given up after 2 attempts"):
-            for result in results:
-                seen.append(result)
-                if result.signal:
-                    shown.set()
+            seen.extend(results)
         server.shutdown()
     assert results.source.live
     lost = [result for result in seen if not result.signal]
