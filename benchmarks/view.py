@@ -39,7 +39,7 @@ _SPARE_SECONDS = 5  # of a client's start, for each turn
 
 
 class HandedOver:
-    """A sink that notes when each frame was handed over; the view gets it by the same call, a moment later."""
+    """A sink that notes when each frame was handed over; the view gets it in the same moment, by another thread."""
 
     name = "hand-over"
     path = None

@@ -16,6 +16,7 @@ _MOST_SIGHTINGS = 2000  # that are remembered, the newest
 _MOST_SNAPSHOTS = 200  # pairs of JPEGs of some 150 kB each, of the newest
 _LONGEST_SIDE = 1280
 _RENEW_SECONDS = 1.0  # from one message about a sighting that goes on to the next
+_LAST_SECONDS = 2.0  # that the end of a stream waits for its last pictures
 _PAUSE_SECONDS = 0.25  # from one round of encoding to the next: a polyp that comes closer is better in every frame
 
 
@@ -83,6 +84,7 @@ class SightingBook:
         self._entries: OrderedDict[int, Entry] = OrderedDict()
         self._due_from: dict[int, float] = {}  # of those that clients have not been told of: since when
         self._waiting: dict[int, Segmentation] = {}  # best frames that are not encoded yet
+        self._encoding = False
         self._snapshots = _Snapshots()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rt-seg view snapshots", daemon=True)
@@ -90,6 +92,11 @@ class SightingBook:
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
+
+    def finish(self) -> None:
+        """No more frames come: wait until the last pictures are there, but not for long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._waiting or self._encoding), _LAST_SECONDS)
 
     def close(self) -> None:
         """End the thread; what was kept stays."""
@@ -181,10 +188,13 @@ class SightingBook:
         while not self._closed.wait(_PAUSE_SECONDS):
             with self._changed:
                 self._changed.wait_for(lambda: self._closed.is_set() or self._waiting)
-                waiting, self._waiting = self._waiting, {}
+                waiting, self._waiting, self._encoding = self._waiting, {}, True
             for number, shown in waiting.items():
                 if not self._closed.is_set():
                     self._keep(number, self._pair(shown))
+            with self._changed:
+                self._encoding = False
+                self._changed.notify_all()
 
     def _pair(self, shown: Segmentation) -> tuple[bytes, bytes]:
         image = shown.frame.image

@@ -168,6 +168,7 @@ class View:
 
     def finish(self, summary: "Summary") -> None:
         """The stream is over: the page becomes a player, if there is a recording."""
+        self.book.finish()
         self._parts.recording = self._recording()
         self._board.ended = True
         end = self._ended(summary)
