@@ -25,7 +25,7 @@ from .plain_loop import STEPS
 from .stream_run import StreamRun
 
 OURS, PLAIN = "rt-seg stream", "plain loop"
-_SIZE, _FRAMES = (1920, 1080), 60
+_SIZE, _FRAMES = (1920, 1080), 45
 _QUICK_SIZE, _QUICK_FRAMES = (640, 360), 50
 _WARM_UP_FRAMES = 10
 
