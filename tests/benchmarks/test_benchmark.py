@@ -29,6 +29,8 @@ from rt_seg.benchmarks.harness.results import (
 from rt_seg.cli import app
 from rt_seg.errors import EngineError, InputError, ModelError
 
+pytestmark = pytest.mark.slow  # most of them run a whole process or stream
+
 TO = "\N{EN DASH}"  # between the ends of an interval
 
 
@@ -283,7 +285,6 @@ def test_without_matplotlib_one_line_says_how_to_get_it(
     assert benchmark("--json", tmp_path / "a.json").exit_code == 0
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("parts")
 def test_report_is_one_page_with_everything_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page loads nothing, escapes what it shows and draws what there is; Markdown and JSON lie beside it."""

@@ -24,6 +24,8 @@ from rt_seg.engines.spec import ModelSpec
 from rt_seg.errors import EngineError, InputError, ModelError, SourceError, SourceInterrupted
 from rt_seg.realtime import command
 
+pytestmark = pytest.mark.slow  # most of them run a whole process or stream
+
 UInt8Array = npt.NDArray[np.uint8]
 WriteClip = Callable[..., Path]
 OpenFiles = Callable[[], set[str]]

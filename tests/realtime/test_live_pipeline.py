@@ -29,6 +29,8 @@ from rt_seg.realtime.sinks.sink import Sink
 from rt_seg.realtime.sources.source import SourceInfo
 from rt_seg.realtime.state import Status
 
+pytestmark = pytest.mark.slow  # most of them run a whole process or stream
+
 GEOMETRY = Geometry(8, 8, Box(0, 0, 8, 8), 8, 8)
 POLYP = Polyp(Box(1, 1, 4, 4), 16, 0.25, 0.9)
 BOTH = pytest.mark.parametrize("display", ["aligned", "passthrough"])

@@ -31,6 +31,8 @@ from rt_seg.realtime.sources.network import NetworkSource
 from rt_seg.realtime.sources.selection import Selection
 from rt_seg.realtime.statistics import Statistics
 
+pytestmark = pytest.mark.slow  # most of them run a whole process or stream
+
 FRAMES, FPS = 50, 25
 Respond = Callable[[BaseHTTPRequestHandler], None]
 
@@ -180,7 +182,6 @@ def test_a_network_sender_that_flaps_ten_times_in_two_sizes(serve: Callable[[Res
     assert "secret" not in str(kept.signals)
 
 
-@pytest.mark.slow
 def test_a_udp_sender_that_stalls_is_no_signal_and_comes_back(tiny_model_path: Path, tmp_path: Path) -> None:
     """Datagrams stop, "no signal" is said and recorded, they come again, and the stream goes on."""
     packets = write_clip(tmp_path / "clip.ts", 500).read_bytes()
@@ -219,7 +220,6 @@ def test_a_udp_sender_that_stalls_is_no_signal_and_comes_back(tiny_model_path: P
     assert all(one < other for one, other in pairwise(frames_of(output)))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_inside_a_hung_call_of_ffmpeg(
     number: signal.Signals, serve: Callable[[Respond], str], tiny_model_path: Path, tmp_path: Path
@@ -246,7 +246,6 @@ def test_a_signal_ends_it_inside_a_hung_call_of_ffmpeg(
     assert frames_of(output)
 
 
-@pytest.mark.slow
 def test_a_signal_ends_it_while_it_opens(serve: Callable[[Respond], str]) -> None:
     """Ctrl-C before the first picture, in a call that waits for minutes, ends it soon, with nothing written."""
     connected, silent = threading.Event(), threading.Event()
@@ -264,7 +263,6 @@ def test_a_signal_ends_it_while_it_opens(serve: Callable[[Respond], str]) -> Non
     assert "Traceback" not in stderr
 
 
-@pytest.mark.slow
 def test_a_signal_ends_it_between_two_attempts(
     serve: Callable[[Respond], str], tiny_model_path: Path, tmp_path: Path
 ) -> None:
@@ -289,7 +287,6 @@ def test_a_signal_ends_it_between_two_attempts(
     assert frames_of(output)
 
 
-@pytest.mark.slow
 def test_a_full_disk_stops_the_recording_and_not_the_stream(tiny_model_path: Path, tmp_path: Path) -> None:
     """A recording that may not grow is stopped and said to be; every frame is shown; the exit code says it, too."""
     clip, output = write_clip(tmp_path / "clip.mp4", 75, texture=120), tmp_path / "out.mp4"
@@ -328,7 +325,6 @@ x.XCloseDisplay(display)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", ["close button", "q"])
 def test_closing_the_window_ends_a_stream(how: str, display: str, tiny_model_path: Path, tmp_path: Path) -> None:
     """Midway, by the close button or by a key: it ends in order, and what was recorded so far can be played."""
@@ -357,7 +353,6 @@ def test_closing_the_window_ends_a_stream(how: str, display: str, tiny_model_pat
     assert 0 < len(frames_of(output)) <= summary["frames_out"]
 
 
-@pytest.mark.slow
 def test_a_closed_terminal_ends_it_with_a_whole_recording(tiny_model_path: Path, tmp_path: Path) -> None:
     """The terminal goes away midway: the recording is finished although nobody can be told."""
     clip, output = write_clip(tmp_path / "clip.mp4", 500), tmp_path / "out.mp4"

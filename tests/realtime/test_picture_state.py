@@ -41,6 +41,7 @@ def test_real_pictures_can_be_assessed(image: UInt8Array) -> None:
     assert set(states([live(image, i) for i in range(15)])) == {None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image", SAMPLES[:2])
 def test_bad_pictures_are_named(image: UInt8Array) -> None:
     """Blurred, overexposed and black, each after less than half a second, and good again after the next."""

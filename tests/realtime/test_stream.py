@@ -178,6 +178,7 @@ def test_a_truncated_video_keeps_what_was_decoded(tiny_model_path: Path, tmp_pat
     assert summary["ended_by"] == "error"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_it_like_the_end_of_the_video(
     number: signal.Signals, exit_code: int, clip: Path, tiny_model_path: Path, tmp_path: Path
@@ -203,6 +204,7 @@ def test_a_signal_ends_it_like_the_end_of_the_video(
     assert summary["frames_in"] == summary["frames_out"]
 
 
+@pytest.mark.slow
 def test_a_kill_loses_about_a_second(clip: Path, tiny_model_path: Path, tmp_path: Path) -> None:
     """After SIGKILL midway the recording plays up to the last second before it, and the results hold whole lines."""
     long_clip = loop_clip(clip, tmp_path / "long.mp4", 20_000)
@@ -232,6 +234,7 @@ def _wait_for_lines(path: Path, count: int, process: "subprocess.Popen[str]", wr
         written.wait(0.02)
 
 
+@pytest.mark.slow
 def test_the_packaged_demo_runs_with_the_packaged_model(tmp_path: Path) -> None:
     """`rt-seg stream demo` without any option sees polyps where the demo's masks say that they are."""
     run = rt_seg("demo", "-o", tmp_path / "out.mp4", "--json")

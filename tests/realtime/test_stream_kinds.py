@@ -20,6 +20,8 @@ from typer.testing import CliRunner
 
 from rt_seg.cli import app
 
+pytestmark = pytest.mark.slow  # most of them run a whole process or stream
+
 UInt8Array = npt.NDArray[np.uint8]
 WriteClip = Callable[..., Path]
 NumberedPicture = Callable[[int, int, int], UInt8Array]

@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 
 from rt_seg.cli import app
 
+pytestmark = pytest.mark.slow  # most of them run a whole process or stream
+
 WriteClip = Callable[..., Path]
 Arguments = list[object]
 MakeArguments = Callable[[Path, Path, Path], Arguments]
@@ -345,7 +347,6 @@ def noisy_clip(write_clip: WriteClip, tmp_path: Path) -> Path:
     return write_clip(tmp_path / "noise.mp4", width=320, height=240, pictures=pictures, options={"qp": "30"})
 
 
-@pytest.mark.slow
 def test_a_disk_that_fills_up_ends_the_recording(noisy_clip: Path, model: Path, tmp_path: Path) -> None:
     """Exit code 7 and one line at the end; what was written plays, and the summary agrees with the other files."""
     output, results = tmp_path / "out.mp4", tmp_path / "out.jsonl"

@@ -22,6 +22,8 @@ from rt_seg.errors import EngineError, ModelError
 from .engine_files import manifest_of, plan_of
 from .fakes import FULL, GPU_NAME, LOST, CudaError, Machine
 
+pytestmark = pytest.mark.slow  # most of them run a whole process or stream
+
 UInt8Array = npt.NDArray[np.uint8]
 
 GPU = Gpu(0, GPU_NAME, "8.6", 16 * 2**30)

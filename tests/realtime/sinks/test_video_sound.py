@@ -13,6 +13,8 @@ import pytest
 from rt_seg.realtime.sinks.video import VideoSink
 from rt_seg.realtime.sources.video import VideoSource
 
+pytestmark = pytest.mark.slow  # most of them run a whole process or stream
+
 TICKS = [1001 * index for index in range(90)]
 BASE = Fraction(1, 30000)
 

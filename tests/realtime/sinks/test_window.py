@@ -10,6 +10,8 @@ import pytest
 
 from rt_seg.realtime.sinks.window import Window
 
+pytestmark = pytest.mark.slow  # most of them run a whole process or stream
+
 # Qt keeps its display for the life of a process, so each case runs in one of its own.
 SHOW = """
 import sys

@@ -33,6 +33,8 @@ from rt_seg.realtime.view.viewers import MOST_VIEWERS
 
 from .running import HEIGHT, WAIT, WIDTH, Stream, named_picture
 
+pytestmark = pytest.mark.slow  # most of them run a whole process or stream
+
 TOKEN = "correct horse battery staple"  # noqa: S105 - a test's own
 
 
@@ -298,7 +300,6 @@ def test_snapshots_are_not_taken_without_end(stream: Stream, page: Page) -> None
     assert before["state"] == "live"
 
 
-@pytest.mark.slow
 def test_fifty_clients_are_too_many(stream: Stream) -> None:
     """Some see the picture, the others are told why not; when one leaves there is room again."""
     stream.wait_for(lambda: stream.get("/api/state").json()["clients"] == 0)
