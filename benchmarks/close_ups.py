@@ -23,9 +23,8 @@ from rich.table import Table
 from rt_seg.engines.engine import Engine
 from rt_seg.engines.load import load_engine
 from rt_seg.engines.masks import dice, threshold_level
-from rt_seg.engines.resize import resize_image, resize_mask
 from rt_seg.train.data import find_pairs, read_list, read_pair, select
-from rt_seg.train.geometry import close_up_warp, identity_warp
+from rt_seg.train.geometry import close_up_warp, doubled, identity_warp
 
 from .evaluate_measures import FALSE_REGION_SHARE
 
@@ -51,7 +50,7 @@ def close_ups(image: UInt8Array, mask: UInt8Array, side: int, number: int) -> It
     Yields:
         What it shows (``whole``, ``polyp``, ``no polyp``), and uint8 ``[side, side, 3]`` with its mask.
     """
-    double = resize_image(image, 2 * side, 2 * side, "linear"), resize_mask(mask, 2 * side, 2 * side)
+    double = doubled(image, mask, side)
     yield "whole", identity_warp().apply(*double)
     left = {"polyp": WITH_POLYP, "no polyp": WITHOUT_POLYP}
     for attempt in range(_TRIES):

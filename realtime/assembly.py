@@ -1,7 +1,7 @@
-"""The parts of a stream, made from its settings; `stream.py` joins and runs them."""
+"""The parts of a stream, made from its settings; `stream.py` and `loop.py` open and run them."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -12,19 +12,26 @@ from .assess import Assess
 from .capture import Upkeep
 from .channel import Policy
 from .controls import Controls
+from .crew import EngineCare
 from .field_of_view import parse_roi
 from .follow import Follow
-from .frame import Frame, Prepared, Segmentation
+from .frame import Frame, Prepared, Rendered, Segmentation, Showing
 from .hud import Hud
+from .live import Live
 from .motion import GlobalMotion
+from .outlet import Output
 from .overlay import Overlay
+from .pipeline import Pipeline
 from .preprocess import Preprocess
 from .redact import Redactor
 from .refine import Refine
 from .render import Render
+from .report import Report
 from .scribe import Journal, Scribe
+from .segment import Segment
 from .settings import StreamSettings
 from .sightings import Sighting, SightingTracker, Tracking
+from .sinks.sink import Sink
 from .sources.open import open_source
 from .sources.paced import PacedSource
 from .sources.selection import Selection
@@ -127,6 +134,12 @@ def make_refine(shared: Shared, journal: Journal, info: SourceInfo, *, also: Wat
     )
 
 
+def make_follow(settings: StreamSettings) -> Follow | None:
+    """What chooses the mask of a frame that does not wait for its own; None: frames wait."""
+    passthrough = settings.chosen_display() == "passthrough"
+    return Follow(settings.max_staleness_ms / 1000, GlobalMotion()) if passthrough else None
+
+
 def make_render(shared: Shared, *, shown_only: bool) -> Render:
     """From frame and mask to the picture.
 
@@ -136,11 +149,9 @@ def make_render(shared: Shared, *, shown_only: bool) -> Render:
             sink of somebody else's looks at it.
     """
     settings = shared.settings
-    passthrough = settings.chosen_display() == "passthrough"
-    follow = Follow(settings.max_staleness_ms / 1000, GlobalMotion()) if passthrough else None
+    follow = make_follow(settings)
     overlay = Overlay(settings.overlay, settings.alpha)
-    # with passthrough a frame is inferred on while it is shown
-    last = shown_only and not passthrough
+    last = shown_only and follow is None  # with passthrough a frame is inferred on after it was shown
     return Render(overlay, Hud(), shared.controls, shared.statistics, shared.status, follow=follow, last=last)
 
 
@@ -161,3 +172,51 @@ def parallel_calls(engine: Engine, settings: StreamSettings) -> int:
     """Inferences in flight; with passthrough one fewer, because a core is needed for the picture."""
     calls = engine.info.parallel_calls
     return max(calls - 1, 1) if settings.chosen_display() == "passthrough" else calls
+
+
+def make_pipeline(
+    shared: Shared,
+    source: Source,
+    engine: Engine,
+    segment: Segment,
+    render: Callable[[Showing], Rendered],
+    sinks: Sequence[Sink | Output],
+    refine: Refine,
+    report: Report,
+    upkeep: Upkeep,
+    *,
+    restarts: bool = True,
+    measures: bool = True,
+) -> Pipeline:
+    """Join the parts; see `Pipeline`.
+
+    Args:
+        shared: What they share.
+        source: Where frames come from; whether it is live decides the policy.
+        engine: What infers, for its size and the calls that it profits from.
+        segment: What calls it.
+        render: Makes the picture.
+        sinks: Where pictures go.
+        refine: Works on segmentations.
+        report: Told what happens.
+        upkeep: How a live source is kept up.
+        restarts: Whether a live stream may replace an engine that failed.
+        measures: Whether delays are counted at the first sink.
+    """
+    settings = shared.settings
+    return Pipeline(
+        source,
+        make_prepare(shared, engine, source.info),
+        segment,
+        render,
+        sinks,
+        refine=refine,
+        admit=make_admit(settings),
+        statistics=shared.statistics,
+        status=shared.status,
+        parallel_calls=parallel_calls(engine, settings),
+        policy=Policy.LATEST if source.info.live else Policy.EVERY,
+        live=Live(settings.chosen_display(), upkeep, EngineCare(segment.restart if restarts else None)),
+        observation=report,
+        measures=measures,
+    )

@@ -13,24 +13,18 @@ from rt_seg.engines.load import load_engine
 
 from .assembly import (
     Shared,
-    make_admit,
+    make_follow,
     make_opener,
-    make_prepare,
+    make_pipeline,
     make_refine,
     make_upkeep,
     paced,
-    parallel_calls,
 )
 from .channel import Channel, ChannelClosed, Policy
-from .crew import EngineCare
 from .field_of_view import check_roi, parse_roi
-from .follow import Follow
 from .frame import Rendered, Showing
 from .hud import Hud
-from .live import Live
-from .motion import GlobalMotion
 from .overlay import Overlay
-from .pipeline import Pipeline
 from .render import Render
 from .report import Report
 from .scribe import Journal
@@ -91,24 +85,17 @@ class Run:
         journal = Journal(shared.scribe, None)
         refine = make_refine(shared, journal, info)
         self._report = Report(shared.status, journal, refine)
-        self.pipeline = Pipeline(
+        self.pipeline = make_pipeline(
+            shared,
             source,
-            make_prepare(shared, engine, info),
+            engine,
             segment,
             _make_hand_over(shared),
             [_Loop(self._results)],
-            refine=refine,
-            admit=make_admit(settings),
-            statistics=shared.statistics,
-            status=shared.status,
-            parallel_calls=parallel_calls(engine, settings),
-            policy=policy,
-            live=Live(
-                settings.chosen_display(),
-                make_upkeep(settings, info, reopen, stopped),
-                EngineCare(None if self._given else segment.restart),
-            ),
-            observation=self._report,
+            refine,
+            self._report,
+            make_upkeep(settings, info, reopen, stopped),
+            restarts=not self._given,
         )
 
     def take(self) -> Rendered | None:
@@ -182,9 +169,7 @@ class _Loop:
 
 
 def _make_hand_over(shared: Shared) -> "_HandOver":
-    settings = shared.settings
-    passthrough = settings.chosen_display() == "passthrough"
-    follow = Follow(settings.max_staleness_ms / 1000, GlobalMotion()) if passthrough else None
+    follow = make_follow(shared.settings)
     return _HandOver(Overlay("none"), Hud(), shared.controls, shared.statistics, shared.status, follow=follow)
 
 

@@ -18,20 +18,16 @@ from rt_seg.errors import SourceInterrupted
 
 from .assembly import (
     Shared,
-    make_admit,
     make_opener,
-    make_prepare,
+    make_pipeline,
     make_refine,
     make_render,
     make_upkeep,
     paced,
-    parallel_calls,
 )
-from .channel import Policy
-from .crew import INFERENCE_NICENESS, EngineCare
+from .crew import INFERENCE_NICENESS
 from .field_of_view import check_roi, parse_roi
 from .interpreter import quick_switches, short_collections
-from .live import Live
 from .outputs import Outputs, without_identity
 from .pipeline import Pipeline
 from .report import Report
@@ -163,9 +159,10 @@ def _join(
     journal = outputs.journal(shared.scribe)
     refine = make_refine(shared, journal, source.info, also=None if view is None else view.book)
     report = Report(shared.status, journal, refine)
-    pipeline = Pipeline(
+    pipeline = make_pipeline(
+        shared,
         source,
-        make_prepare(shared, engine, source.info),
+        engine,
         segment,
         make_render(shared, shown_only=screen is None and view is None and not sinks),
         [
@@ -174,14 +171,9 @@ def _join(
             *([] if view is None else view.sinks),
             *outputs.sinks(keys=screen is not None or view is not None),
         ],
-        refine=refine,
-        admit=make_admit(settings),
-        statistics=shared.statistics,
-        status=shared.status,
-        parallel_calls=parallel_calls(engine, settings),
-        policy=Policy.LATEST if source.info.live else Policy.EVERY,
-        live=Live(display, make_upkeep(settings, source.info, reopen, stopped), EngineCare(segment.restart)),
-        observation=report,
+        refine,
+        report,
+        make_upkeep(settings, source.info, reopen, stopped),
         measures=screen is None,
     )
     shared.scribe.on_error = pipeline.fail

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rt_seg.engines.resize import resize_image, resize_mask
+
 UInt8Array = npt.NDArray[np.uint8]
 
 _BLACK = 30
@@ -52,6 +54,20 @@ class Warp:
         return pictures[0].astype(np.uint8, copy=False), binary
 
 
+def doubled(image: UInt8Array, mask: UInt8Array, side: int) -> tuple[UInt8Array, UInt8Array]:
+    """Both at twice the network's size, as `Warp.apply` takes them: the first half of the ``supersampled`` resize.
+
+    Args:
+        image: uint8 ``[H, W, 3]``.
+        mask: uint8 ``[H, W]``, 0 and 255.
+        side: Side of the network's input in pixels.
+
+    Returns:
+        uint8 ``[2 * side, 2 * side, 3]``, and uint8 ``[2 * side, 2 * side]``.
+    """
+    return resize_image(image, 2 * side, 2 * side, "linear"), resize_mask(mask, 2 * side, 2 * side)
+
+
 def identity_warp() -> Warp:
     """The warp that changes nothing."""
     return Warp(np.eye(2, 3), reflect=False)
@@ -81,11 +97,10 @@ def random_warp(rng: np.random.Generator, size: int) -> Warp:
     scale = math.exp(rng.uniform(math.log(0.65), math.log(1.7)))
     aspect = math.exp(rng.uniform(-0.25, 0.25))
     shear = rng.normal(0, 0.08)
-    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch = np.array([[scale * aspect, shear], [0.0, scale / aspect]])
     flips = np.diag(rng.choice([-1.0, 1.0], 2))
     shift = rng.uniform(-0.18, 0.18, 2) * size * max(scale, 1.0)
-    return _about_centre(rotation @ stretch @ flips, size, shift, reflect=bool(rng.random() < 0.25))
+    return _about_centre(_rotation(angle) @ stretch @ flips, size, shift, reflect=bool(rng.random() < 0.25))
 
 
 def close_up_warp(rng: np.random.Generator, image: UInt8Array, mask: UInt8Array) -> Warp | None:
@@ -130,10 +145,12 @@ def _polyp_free_close_up(rng: np.random.Generator, image: UInt8Array, mask: UInt
 
 
 def _part_to_whole(rng: np.random.Generator, centre: npt.NDArray[np.float64], side: float, size: int) -> Warp:
-    angle = rng.uniform(0, 2 * np.pi)
-    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = rotation @ np.diag(rng.choice([-1.0, 1.0], 2)) * (size / side)
+    linear = _rotation(rng.uniform(0, 2 * np.pi)) @ np.diag(rng.choice([-1.0, 1.0], 2)) * (size / side)
     return Warp(np.column_stack([linear, np.full(2, (size - 1) / 2) - linear @ centre]), reflect=True)
+
+
+def _rotation(angle: float) -> npt.NDArray[np.float64]:
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def _about_centre(linear: npt.NDArray[np.float64], size: int, shift: npt.NDArray[np.float64], *, reflect: bool) -> Warp:

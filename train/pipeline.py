@@ -6,12 +6,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rt_seg.engines.resize import resize_image, resize_mask
-
 from .appearance import change_appearance, change_colour
 from .data import Pair, read_pair
 from .frameworks import tf
-from .geometry import close_up_warp, flip_warp, identity_warp, random_warp
+from .geometry import close_up_warp, doubled, flip_warp, identity_warp, random_warp
 
 UInt8Array = npt.NDArray[np.uint8]
 Augmentation = Literal["none", "light", "strong"]
@@ -39,9 +37,7 @@ class TrainingImages:
         self._images = np.empty((len(pairs), self._double, self._double, 3), np.uint8)
         self._masks = np.empty((len(pairs), self._double, self._double), np.uint8)
         for number, pair in enumerate(pairs):
-            image, mask = read_pair(pair)
-            self._images[number] = resize_image(image, self._double, self._double, "linear")
-            self._masks[number] = resize_mask(mask, self._double, self._double)
+            self._images[number], self._masks[number] = doubled(*read_pair(pair), image_size)
 
     def __len__(self) -> int:
         return len(self._images)

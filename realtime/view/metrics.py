@@ -1,6 +1,7 @@
 """`StreamCollector`: the figures of a stream for Prometheus, read when they are asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry
@@ -123,28 +124,29 @@ def _delays(pipeline: Pipeline) -> Iterable[Metric]:
 
 
 def _queues(pipeline: Pipeline) -> Iterable[Metric]:
-    waiting: dict[str, float] = dict(pipeline.waiting)
-    yield _gauge("rt_seg_queue_length", "Items that wait now, by the stage that takes them.", waiting, "stage")
+    text = "Items that wait now, by the stage that takes them."
+    yield _gauge("rt_seg_queue_length", text, pipeline.waiting, "stage")
     text = "Mean share (0-1) of a queue that was full when something came, by the stage that takes from it."
     yield _gauge("rt_seg_queue_occupancy", text, pipeline.occupancy, "stage")
 
 
-def _counter(name: str, text: str, value: float | dict[str, int], label: str = "") -> Metric:
-    if not isinstance(value, dict):
-        return CounterMetricFamily(name, text, value=value)
-    family = CounterMetricFamily(name, text, labels=[label])
-    for key, count in value.items():
-        family.add_metric([key], count)
+def _family(
+    kind: type[CounterMetricFamily] | type[GaugeMetricFamily],
+    name: str,
+    text: str,
+    value: float | Mapping[str, float],
+    label: str = "",
+) -> Metric:
+    if not isinstance(value, Mapping):
+        return kind(name, text, value=value)
+    family = kind(name, text, labels=[label])
+    for key, number in value.items():
+        family.add_metric([key], number)
     return family
 
 
-def _gauge(name: str, text: str, value: float | dict[str, float], label: str = "") -> Metric:
-    if not isinstance(value, dict):
-        return GaugeMetricFamily(name, text, value=value)
-    family = GaugeMetricFamily(name, text, labels=[label])
-    for key, size in value.items():
-        family.add_metric([key], size)
-    return family
+_counter = partial(_family, CounterMetricFamily)
+_gauge = partial(_family, GaugeMetricFamily)
 
 
 def _histogram(
