@@ -3,7 +3,7 @@
 The clip is made from the packaged demo, is decoded in the same process, and plays at its own pace; a frame counts as
 captured when it is due and complete in memory. Video delay runs from there to the hand-over to a sink, which stands for
 window, recording or view; annotation delay from the capture of the frame that the shown mask was computed on to the
-same hand-over. Once a second the pixels outside the marker are compared with the input.
+same hand-over. When all is over, the pixels outside the marker of some pictures are compared with the input.
 
 The figures are of the software path on this machine: no capture card, no encoder of a view, no monitor. What regulators
 cleared for one device (FDA De Novo DEN200055) is printed beside them for reference only.
@@ -28,12 +28,15 @@ from rt_seg.realtime.summary import Summary
 from .clips import FPS, loop_clip, make_clip
 from .live_parts import HandOver, Quiet, SlowedEngine, cells
 
+_COMPARED = 12  # pictures whose pixels are compared; each is held until the end
 _REFERENCE = {"video delay": "5.75", "annotation delay": "120"}  # milliseconds, DEN200055
 
 
-def measure(clip: Path, display: Literal["aligned", "passthrough"], slower: int) -> tuple[Summary, HandOver]:
-    """Play a clip live and measure at the hand-over."""
-    hand_over = HandOver()
+def measure(
+    clip: Path, frames: int, display: Literal["aligned", "passthrough"], slower: int
+) -> tuple[Summary, HandOver]:
+    """Play a clip of so many frames live and measure at the hand-over."""
+    hand_over = HandOver(max(frames // _COMPARED, 1))
     settings = StreamSettings(str(clip), live=True, display=display, hud=False, show=False)
     summary = run_stream(settings, Quiet(), load=lambda: SlowedEngine(load_engine(), slower), sinks=[hand_over])
     return summary, hand_over
@@ -66,9 +69,9 @@ def main(
     """Measure video delay, annotation delay, current masks, losses and pixels of a live stream."""
     width, height = (int(part) for part in size.split("x"))
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        clip = make_clip(folder / "clip.mp4", width, height, min(seconds, 10) * FPS)
-        summary, hand_over = measure(loop_clip(clip, folder / "long.mp4", seconds * FPS), display, slower)
+        folder, frames = Path(name), seconds * FPS
+        clip = make_clip(folder / "clip.mp4", width, height, min(frames, 10 * FPS))
+        summary, hand_over = measure(loop_clip(clip, folder / "long.mp4", frames), frames, display, slower)
     if as_json:
         sys.stdout.write(json.dumps(figures(summary, hand_over)) + "\n")
     else:

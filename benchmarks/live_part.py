@@ -4,7 +4,6 @@ The clip plays at its own pace in the process that measures, as in `live`; the p
 than a machine of this kind can follow: then frames are dropped, and the delay must not grow.
 """
 
-import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from .harness.inputs import check_video, clip_source
 from .harness.part import Progress, Rounds, Settings
 from .harness.process import call_fresh
 from .harness.results import Column, Headline, PartResult, Row, Table, Timeline, percentile_columns
-from .live_parts import HandOver, Quiet, differs_outside_marker
+from .live_parts import HandOver, Quiet
 
 PACES = (25, 30, 50, 60, 240)
 _SIZE, _QUICK_SIZE = (1920, 1080), (640, 360)
@@ -31,21 +30,16 @@ _FASTEST_FRAMES = 75  # of a run at the last pace
 _REFERENCE_VIDEO_MS, _REFERENCE_ANNOTATION_MS = 5.75, 120.0  # FDA De Novo DEN200055, of another device as a whole
 _MAIN_PACE = 60
 _CLIP_FRAMES = 60  # then it starts over
-_COMPARE_EVERY, _MOST_COMPARED = 12, 6  # pictures of a run whose pixels are compared; each is held until its end
+_MOST_COMPARED = 6  # pictures of a run whose pixels are compared; each is held until its end
 
 
 class TimedHandOver(HandOver):
-    """A hand-over that also keeps when each picture was captured and which one it was.
+    """A hand-over that also keeps when each picture was captured and which one it was."""
 
-    Pixels are compared when all is over: a comparison takes so long that it would delay the pictures after it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, compare_every: int) -> None:
+        super().__init__(compare_every)
         self.shown: list[tuple[int, float, float]] = []
-        self._to_compare: list[Rendered] = []
         self._first_ns: int | None = None
-        self._compared_at = math.inf  # not while it runs
 
     def write(self, rendered: Rendered) -> None:
         """See `Sink.write`."""
@@ -55,15 +49,7 @@ class TimedHandOver(HandOver):
             return
         captured_ns = rendered.frame.captured_ns
         self._first_ns = self._first_ns or captured_ns
-        if before % _COMPARE_EVERY == 0 and len(self._to_compare) < _MOST_COMPARED:
-            self._to_compare.append(rendered)
         self.shown.append((rendered.frame.index, (captured_ns - self._first_ns) / 1e9, self.video_ms[-1]))
-
-    def close(self) -> None:
-        """See `Sink.close`."""
-        self.compared += len(self._to_compare)
-        self.differing += sum(map(differs_outside_marker, self._to_compare))
-        self._to_compare.clear()
 
 
 def play(clip: str, engine: str, limit: int) -> dict[str, Any]:
@@ -75,7 +61,7 @@ def play(clip: str, engine: str, limit: int) -> dict[str, Any]:
     Raises:
         RtSegError: Whatever ended it early.
     """
-    hand_over = TimedHandOver()
+    hand_over = TimedHandOver(max(limit // _MOST_COMPARED, 1))
     settings = StreamSettings(clip, engine=engine, live=True, display="passthrough", hud=False, show=False, limit=limit)
     summary = run_stream(settings, Quiet(), sinks=[hand_over])
     if summary.error is not None:

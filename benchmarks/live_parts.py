@@ -15,11 +15,16 @@ from rt_seg.realtime.pipeline import Pipeline
 from rt_seg.realtime.regions import contours
 from rt_seg.realtime.sources.source import SourceInfo
 
-_CHECK_SECONDS = 1.0  # from one comparison of pixels to the next: it takes some milliseconds
-
 
 class HandOver:
     """The sink that delays are measured to. Passive; one thread writes, another reads between two minutes.
+
+    Comparing the pixels of a picture takes longer than a frame lasts and would delay those after it: the pictures are
+    kept until the end.
+
+    Args:
+        compare_every: Frames from one picture that is compared with the input to the next.
+        at_once: Compare while it runs, for runs in which that is rare and memory must not grow.
 
     Attributes:
         video_ms: Video delay of each picture in milliseconds since the last `take`.
@@ -32,12 +37,15 @@ class HandOver:
     path = None
     notes = ()
 
-    def __init__(self) -> None:
+    def __init__(self, compare_every: int, *, at_once: bool = False) -> None:
         self.video_ms: list[float] = []
         self.annotation_ms: list[float] = []
         self.compared = 0
         self.differing = 0
-        self._compared_at = 0.0
+        self._compare_every = compare_every
+        self._at_once = at_once
+        self._written = 0
+        self._kept: list[Rendered] = []
 
     def write(self, rendered: Rendered) -> None:
         """See `Sink.write`."""
@@ -47,10 +55,16 @@ class HandOver:
         self.video_ms.append((now - rendered.frame.captured_ns) / 1e6)
         if rendered.segmentation is not None:
             self.annotation_ms.append((now - rendered.segmentation.frame.captured_ns) / 1e6)
-        if time.monotonic() - self._compared_at >= _CHECK_SECONDS:
-            self._compared_at = time.monotonic()
-            self.compared += 1
-            self.differing += differs_outside_marker(rendered)
+        self._written += 1
+        if self._written % self._compare_every == 0:
+            self._kept.append(rendered)
+            if self._at_once:
+                self._compare()
+
+    def _compare(self) -> None:
+        self.compared += len(self._kept)
+        self.differing += sum(map(differs_outside_marker, self._kept))
+        self._kept.clear()
 
     def take(self) -> tuple[list[float], list[float]]:
         """Video and annotation delays since the last call."""
@@ -60,6 +74,7 @@ class HandOver:
 
     def close(self) -> None:
         """See `Sink.close`."""
+        self._compare()
 
 
 def differs_outside_marker(rendered: Rendered) -> bool:

@@ -35,6 +35,8 @@ from .soak_faults import FaultyCamera, FaultyEngine, FaultySink
 
 app = typer.Typer(add_completion=False)
 
+_COMPARE_EVERY = 60 * FPS  # frames: a comparison delays the next frame, and of one in 1800 no percentile knows
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -82,7 +84,7 @@ def calm(
         folder = Path(name)
         frames = max(round(minutes * 60 * FPS), 2)
         clip = loop_clip(make_clip(folder / "clip.mp4", width, height, 300), folder / "long.mp4", frames)
-        hand_over = HandOver()
+        hand_over = HandOver(_COMPARE_EVERY, at_once=True)
         sampler = Sampler(hand_over, window)
         settings = StreamSettings(str(clip), live=True, hud=False, show=False, duration=minutes * 60)
         summary = run_stream(settings, sampler, sinks=[hand_over])
@@ -99,7 +101,7 @@ def faults(
     """Run on a camera, an engine and a recording that fail at random; see whether delays and memory have a trend."""
     # not for secrets: the same seed gives the same faults
     chances = [random.Random(seed + number) for number in range(3)]  # noqa: S311
-    hand_over, released = HandOver(), threading.Event()
+    hand_over, released = HandOver(_COMPARE_EVERY, at_once=True), threading.Event()
     sampler = Sampler(hand_over, window)
     settings = StreamSettings("0", show=False, hud=False, signal_timeout=0.5, duration=minutes * 60, engine="cpu")
     summary = run_stream(
@@ -124,6 +126,9 @@ def _print(title: str, sampler: Sampler, summary: Summary) -> None:
     table.add_row("last third", *_row(sampler.windows[-third:]))
     console.print(table)
     console.print(f"{len(sampler.windows)} windows; frames in {summary.frames_in}, shown {summary.frames_out}")
+    console.print(
+        f"pixels outside the marker: {sampler.hand_over.differing} of {sampler.hand_over.compared} pictures differ"
+    )
     console.print(f"lost by cause {dict(summary.dropped)}; states {dict(summary.states)}")
     console.print(f"signal lost {summary.signal_losses} times, engine failed {summary.engine_failures} times")
     console.print(f"ended by {summary.ended_by}; error {summary.error}", markup=False)
