@@ -14,8 +14,9 @@ def resize_image(
 ) -> UInt8Array:
     """Stretch a picture to the size of a model's input.
 
-    ``supersampled`` is bilinear to twice the size, then the mean of each 2x2 block: bilinear alone skips pixels when a
-    1080p picture becomes 256 wide, and cv2's INTER_AREA over the full frame costs ten times as much.
+    ``supersampled`` is bilinear to twice the size (`resize_double`), then the mean of each 2x2 block: bilinear alone
+    skips pixels when a 1080p picture becomes 256 wide, and cv2's INTER_AREA over the full frame costs ten times as
+    much.
 
     Args:
         image: uint8 ``[H, W, 3]`` or ``[H, W]``, any channel order; a view with strides is fine.
@@ -28,8 +29,26 @@ def resize_image(
     """
     if interpolation == "linear":
         return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-    double = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
+    double = resize_double(image, width, height)
     return np.asarray(cv2.resize(double, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def resize_double(image: UInt8Array, width: int, height: int) -> UInt8Array:
+    """Stretch a picture to twice the size of a model's input: the first half of ``supersampled``.
+
+    Of a picture that is still twice as high, only every second row is read (of one three times as high every third):
+    as many rows count as without, in 3/4 of the time, and what is seen comes to lie half a row of the picture higher.
+
+    Args:
+        image: uint8 ``[H, W, 3]`` or ``[H, W]``, any channel order; a view with strides is fine.
+        width: Width of the model's input in pixels.
+        height: Height of the model's input in pixels.
+
+    Returns:
+        uint8 ``[2 * height, 2 * width, 3]`` or ``[2 * height, 2 * width]``.
+    """
+    rows = image[:: max(len(image) // (2 * height), 1)]
+    return np.asarray(cv2.resize(rows, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def resize_mask(mask: UInt8Array, width: int, height: int) -> UInt8Array:

@@ -1,5 +1,6 @@
 """From the small probability to polyps, a mask at source resolution, and smooth outlines. Thread-safe functions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ are slips of the annotator's hand.
 
 _UPSCALE = 2  # outlines are found on the probability at this multiple of its size
 _HOLE_FACTOR = 10  # a hole is drawn if it is this many times larger than the smallest region: pinholes are noise
+_ONE_MORE = np.ones((2, 2), np.uint8)
 _SMOOTH_POINTS = 5  # outline points that are averaged: two and a half pixels of the model's picture
 _TOLERANCE_PX = 0.35  # how far the outline, thinned out, may leave the full one, in frame pixels
 
@@ -100,26 +102,38 @@ def contours(segmentation: Segmentation) -> list[FloatArray]:
         return list(segmentation.outlines)
     if not segmentation.polyps:
         return []
-    probability, threshold = segmentation.probability, segmentation.threshold
-    small = _binary(probability, threshold)
-    crop = _bounding_box(small, margin=2)
-    rough, _ = cv2.findContours(small[crop.slices], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if len(rough) != len(segmentation.polyps):
-        probability = without_specks(probability, threshold)
-        crop = _bounding_box(_binary(probability, threshold), margin=2)
-    size = (crop.width * _UPSCALE, crop.height * _UPSCALE)
-    large = cv2.resize(probability[crop.slices], size, interpolation=cv2.INTER_CUBIC)
-    smallest = MINIMUM_SHARE * probability.size * _UPSCALE**2 / 2  # half: the cubic may shrink a small one
+    polyps, probability, threshold = segmentation.polyps, segmentation.probability, segmentation.threshold
+    crop = _tensor_box(polyps, segmentation.geometry, margin=2)
+    found = _outlines(probability[crop.slices], threshold, probability.size)
+    if sum(not hole for _, hole in found) != len(polyps):  # a speck among them, most of the time
+        found = _outlines(without_specks(probability, threshold)[crop.slices], threshold, probability.size)
+    return [_to_frame(outline, crop, segmentation.geometry) for outline, _ in found]
+
+
+def _outlines(probability: UInt8Array, threshold: int, whole: int) -> list[tuple[Int32Array, bool]]:
+    """Outlines of the regions and of their large holes in a part of a probability, and which of them are holes.
+
+    Args:
+        probability: uint8 ``[h, w]``.
+        threshold: uint8 value from which a pixel counts as polyp.
+        whole: Pixels of the whole probability.
+
+    Returns:
+        Outlines int32 ``[points, 1, 2]`` in pixels of the part at `_UPSCALE` times its size.
+    """
+    size = (probability.shape[1] * _UPSCALE, probability.shape[0] * _UPSCALE)
+    large = np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
     # cv2 runs through the centres of edge pixels: one pixel more to the right and below, and in `_to_frame` half a
     # pixel back, puts the outline on the edge itself
-    thick = cv2.dilate(_binary(np.asarray(large, dtype=np.uint8), threshold), np.ones((2, 2), np.uint8))
+    thick = cv2.dilate(_binary(large, threshold), _ONE_MORE)
     found, tree = cv2.findContours(thick, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if not found:  # a thin line that is just at the threshold: between its pixels the cubic stays below
         return []
-    is_hole = tree[0, :, 3] >= 0
+    holes = (tree[0, :, 3] >= 0).tolist()
+    smallest = MINIMUM_SHARE * whole * _UPSCALE**2 / 2  # half: the cubic may shrink a small one
     return [
-        _to_frame(np.asarray(outline, dtype=np.int32), crop, segmentation.geometry)
-        for outline, hole in zip(found, is_hole, strict=True)
+        (np.asarray(outline, dtype=np.int32), hole)
+        for outline, hole in zip(found, holes, strict=True)
         if cv2.contourArea(outline) > (smallest * _HOLE_FACTOR if hole else smallest)
     ]
 
@@ -185,20 +199,24 @@ def _binary(probability: UInt8Array, threshold: int) -> UInt8Array:
     return np.asarray(cv2.threshold(probability, threshold - 1, 255, cv2.THRESH_BINARY)[1], dtype=np.uint8)
 
 
-def _bounding_box(mask: UInt8Array, margin: int) -> Box:
-    x, y, width, height = cv2.boundingRect(mask)
-    left, top = max(x - margin, 0), max(y - margin, 0)
-    right, bottom = min(x + width + margin, mask.shape[1]), min(y + height + margin, mask.shape[0])
-    return Box(left, top, right - left, bottom - top)
+def _tensor_box(polyps: Sequence[Polyp], geometry: Geometry, margin: int) -> Box:
+    """The part of the model's picture that holds the polyps' boxes, and a margin."""
+    left, top = geometry.to_tensor(min(polyp.box.x for polyp in polyps), min(polyp.box.y for polyp in polyps))
+    right, bottom = geometry.to_tensor(
+        max(polyp.box.right for polyp in polyps), max(polyp.box.bottom for polyp in polyps)
+    )
+    x, y = max(math.floor(left) - margin, 0), max(math.floor(top) - margin, 0)
+    far_x = min(math.ceil(right) + margin, geometry.tensor_width)
+    far_y = min(math.ceil(bottom) + margin, geometry.tensor_height)
+    return Box(x, y, far_x - x, far_y - y)
 
 
 def _to_frame(outline: Int32Array, crop: Box, geometry: Geometry) -> FloatArray:
     """Smooth an outline of the enlarged crop, carry it to the frame, thin it out."""
     half = _SMOOTH_POINTS // 2
     points = outline[:, 0].astype(np.float32)
-    around = np.concatenate([points[-half:], points, points[:half]])
+    around = cv2.copyMakeBorder(points, half, half, 0, 0, cv2.BORDER_WRAP)
     smooth = cv2.blur(around, (1, _SMOOTH_POINTS))[half:-half:_UPSCALE]
-    scale = np.array([geometry.scale_x, geometry.scale_y], np.float32)
-    origin = geometry.to_frame(crop.x, crop.y)
-    framed = smooth * (scale / _UPSCALE) + np.array(origin, np.float32)
+    scale = np.array([geometry.scale_x / _UPSCALE, geometry.scale_y / _UPSCALE], np.float32)
+    framed = smooth * scale + np.array(geometry.to_frame(crop.x, crop.y), np.float32)
     return np.asarray(cv2.approxPolyDP(framed, _TOLERANCE_PX, closed=True)[:, 0], dtype=np.float32)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rt_seg.engines.resize import resize_image, resize_mask
+from rt_seg.engines.resize import resize_double, resize_mask
 
 UInt8Array = npt.NDArray[np.uint8]
 
@@ -65,7 +65,7 @@ def doubled(image: UInt8Array, mask: UInt8Array, side: int) -> tuple[UInt8Array,
     Returns:
         uint8 ``[2 * side, 2 * side, 3]``, and uint8 ``[2 * side, 2 * side]``.
     """
-    return resize_image(image, 2 * side, 2 * side, "linear"), resize_mask(mask, 2 * side, 2 * side)
+    return resize_double(image, side, side), resize_mask(mask, 2 * side, 2 * side)
 
 
 def identity_warp() -> Warp:

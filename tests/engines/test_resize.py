@@ -37,6 +37,17 @@ def test_nothing_shifts(interpolation: Interpolation) -> None:
     assert (small.sum(0) @ columns) / small.sum() == pytest.approx(480 / 800, abs=1e-3)
 
 
+@pytest.mark.parametrize("height", [1080, 1200, 2160])
+def test_tall_pictures_shift_by_less_than_a_row(height: int) -> None:
+    """Leaving out rows of a tall picture moves nothing by more than a row of it, and every part of it still counts."""
+    picture = np.zeros((height, 64), np.uint8)
+    picture[height // 4 : height // 2] = 255
+    small = resize_image(picture, 256, 256).astype(float)
+    centre = (small.sum(1) @ (np.arange(256) + 0.5)) / small.sum() * height / 256
+    assert centre == pytest.approx((height // 4 + height // 2) / 2, abs=1.0)
+    assert small.mean() == pytest.approx(picture.mean(), rel=0.01)
+
+
 def test_supersampling_uses_more_pixels_than_linear() -> None:
     """From 1080p to 256 it averages sensor noise away about twice as well: it looks at four times as many pixels."""
     noise = np.random.default_rng(0).normal(128, 20, (1080, 1920)).astype(np.uint8)
