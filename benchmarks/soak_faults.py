@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 
 import cv2
 import numpy as np
@@ -47,6 +48,15 @@ class Chance:
         return True
 
 
+@cache
+def _demo_pictures() -> tuple[UInt8Array, ...]:
+    """Made once and in their own size: what memory grows by is then the stream's."""
+    source = open_source("demo", limit=_PICTURES)
+    pictures = tuple(frame.image for frame in source)
+    source.close()
+    return pictures
+
+
 class FaultyCamera:
     """The demo as a camera of one of three sizes. Each fault is one of: a stall, a break, an end, a clock that jumps.
 
@@ -67,9 +77,7 @@ class FaultyCamera:
             raise SourceError("the camera cannot be opened")
         width, height = random_numbers.choice(_SIZES)
         self.info = SourceInfo("soak", "camera", live=True, width=width, height=height, fps=FPS, endless=True)
-        source = open_source("demo", limit=_PICTURES)
-        self._pictures = [np.asarray(cv2.resize(frame.image, (width, height)), np.uint8) for frame in source]
-        source.close()
+        self._pictures = _demo_pictures()
 
     _opened = 0
 
@@ -94,7 +102,8 @@ class FaultyCamera:
                 else:
                     jump = self._random.uniform(-1000, 1000)
             self._released.wait(max(begun + number / FPS - time.monotonic(), 0.0))
-            image = self._pictures[order[number % len(order)]]
+            size = (self.info.width, self.info.height)
+            image = np.asarray(cv2.resize(self._pictures[order[number % len(order)]], size), np.uint8)
             yield Frame(number, max(number / FPS + jump, 0.0), time.perf_counter_ns(), image)
             number += 1
 
