@@ -52,10 +52,10 @@ def evaluate(
     roi: Annotated[
         Literal["auto", "full"],
         typer.Option(
-            help="Part of the picture that is segmented: full takes all, as published figures do; auto finds the "
-            "endoscope's field of view, as stream does."
+            help="Part of the picture that is segmented: auto finds the endoscope's field of view, as stream does; full "
+            "takes all, as published figures do. Either way the whole mask counts."
         ),
-    ] = "full",
+    ] = "auto",
     threshold: Annotated[
         float | None,
         typer.Option(

@@ -40,7 +40,7 @@ class EvaluationSettings:
     exclude: tuple[Path, ...] = ()
     engine: str = "auto"
     precision: PrecisionChoice = "auto"
-    roi: Region = "full"
+    roi: Region = "auto"
     threshold: float | None = None
     limit: int | None = None
 
