@@ -6,6 +6,7 @@ the keywords that JSON on standard input names, and writes what it returns as JS
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -51,7 +52,7 @@ class Child:
             answer: dict[str, Any] = json.loads(output)
         except json.JSONDecodeError:
             last = (complaints.strip().splitlines() or ["it said nothing"])[-1]
-            raise EngineError(f"{self._target} ended with {self._process.returncode}: {last}") from None
+            raise EngineError(f"{self._target} {_ending(self._process.returncode)}: {last}") from None
         if "error" in answer:
             raise _error_class(answer["error"])(answer["message"])
         return cast("dict[str, Any]", answer["result"])
@@ -73,6 +74,13 @@ def call_fresh(target: str, **arguments: Any) -> dict[str, Any]:
     """Call a function in a process of its own and wait for its answer; see `Child`."""
     with Child(target, **arguments) as child:
         return child.result()
+
+
+def _ending(returncode: int) -> str:
+    if returncode >= 0:
+        return f"ended with {returncode}"
+    name = signal.Signals(-returncode).name
+    return f"was ended by {name}{', as when memory runs out' if -returncode == signal.SIGKILL else ''}"
 
 
 def _error_class(name: str) -> type[RtSegError]:

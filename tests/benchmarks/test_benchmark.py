@@ -188,6 +188,40 @@ def test_failing_part_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert json.loads(file.read_text())["stopped_in"] == "second"
 
 
+def broken() -> PartResult:
+    """A defect of ours."""
+    raise KeyError("no such column")
+
+
+def interrupted() -> PartResult:
+    """Ctrl-C that no handler of ours took."""
+    raise KeyboardInterrupt
+
+
+def out_of_memory() -> PartResult:
+    """What a large picture may do."""
+    raise MemoryError
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize(
+    ("fail", "error"), [(broken, KeyError), (out_of_memory, MemoryError), (interrupted, SystemExit)]
+)
+def test_any_end_of_a_part_keeps_what_is_done(
+    fail: Callable[[], PartResult], error: type[BaseException], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also a defect, which is raised, does not take the parts before it along."""
+    add(monkeypatch, "second", fail)
+    file = tmp_path / "new.json"
+    result = benchmark("--json", file)
+    assert isinstance(result.exception, error)
+    assert result.exit_code == (130 if error is SystemExit else 1)
+    assert "Made up: first" in result.stdout
+    assert "INCOMPLETE: it ended in the part second" in result.stdout
+    values = json.loads(file.read_text())
+    assert (values["complete"], values["stopped_in"], len(values["parts"])) == (False, "second", 1)
+
+
 @pytest.mark.usefixtures("parts")
 def test_compare_tells_change_from_noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A tenth faster is better, the same is within noise, and two repeats are too few to say."""
