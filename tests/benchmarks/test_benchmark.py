@@ -387,3 +387,5 @@ def test_fresh_process_carries_errors_home(tmp_path: Path) -> None:
         call_fresh(target, kind="OpenVINO", precision="f32", model=missing, data=[])
     with pytest.raises(EngineError, match="AttributeError"):
         call_fresh("rt_seg.benchmarks.engine_calls:no_such_function")
+    with pytest.raises(EngineError, match="was ended by SIGABRT"):
+        call_fresh("os:abort")
