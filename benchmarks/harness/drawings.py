@@ -112,7 +112,7 @@ def _name_segments(axes: "Axes", place: int, rows: Sequence[Row], mean: Column, 
     """Name the segments that are wide enough above them, and list all below the bar."""
     widths, left = _widths(rows, mean), 0.0
     for row, width in zip(rows, widths, strict=True):
-        if width > 0.07 * longest:
+        if width > 0.08 * longest:
             axes.annotate(row.name, (left + width / 2, place - 0.24), ha="center", va="bottom", fontsize=9)
         left += width
     listed = ", ".join(f"{row.name} {width:.1f}" for row, width in zip(rows, widths, strict=True))

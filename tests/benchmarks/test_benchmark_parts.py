@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Self
 
 import pytest
 
@@ -18,6 +19,7 @@ from rt_seg.benchmarks.stream_run import StreamRun, memory_growth, rate_together
 from rt_seg.engines.cpu import Cpu, usable_cores
 from rt_seg.engines.engine import CallableEngine, UInt8Array
 from rt_seg.engines.spec import ModelSpec
+from rt_seg.errors import EngineError
 
 
 class Bar:
@@ -107,6 +109,45 @@ def test_scale_part_asks_its_three_questions(tiny_model_path: Path) -> None:
     assert any(note.startswith("3 times the frames took") for note in result.notes)
 
 
+def test_scale_part_leaves_out_what_fails_but_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A size that breaks the engine and streams that memory does not suffice for are named; the rest is measured."""
+
+    def run(clip: Path, _output: Path, _engine: str) -> StreamRun:
+        if "large" in clip.name:
+            raise EngineError("it was too large")
+        return run_of()
+
+    class FakeChild:
+        def __init__(self, *_target: str, **_arguments: object) -> None: ...
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def result(self) -> dict[str, object]:
+            return values_of_run(progress=[[0, 1], [1, 2]])
+
+    monkeypatch.setattr(scale, "run_stream_fresh", run)
+    monkeypatch.setattr(scale, "Child", FakeChild)
+    monkeypatch.setattr(scale, "available_mib", lambda: 150.0)
+    bar = Bar()
+    plan = Plan({"small": (32, 32), "large": (64, 64)}, (1, 2), 2, (1, 3), 4)
+    result = scale.measure(Settings(seconds=0.1, repeats=2), bar, plan)
+    size, streams, length = (rows_of(table_of(result, key)) for key in ("size", "streams", "length"))
+    assert (set(size), set(streams), set(length)) == ({"small"}, {"1 stream"}, {"x1", "x3"})
+    assert result.notes[:2] == (
+        "large not measured: it was too large",
+        "2 streams not measured: 2 streams need 200 MiB of memory, 150 are free",
+    )
+    done = [share for share, _ in bar.seen]
+    assert done == sorted(done)
+    assert done[-1] <= 1
+    monkeypatch.setattr(scale, "available_mib", lambda: 50.0)
+    with pytest.raises(EngineError, match="1 stream needs"):
+        scale.measure(Settings(seconds=0.1, repeats=2), Bar(), plan)
+
+
 def test_device_times_of_a_gpu_engine_are_kept_apart() -> None:
     """An engine that tells copy, compute and copy back of a call has each in a histogram of its own."""
 
@@ -142,8 +183,8 @@ def test_tensorflow_gets_a_process_for_each_number_of_threads() -> None:
     assert processes(Side("x", "Keras predict", "f32", "", 0), plan) == [[Case(1), Case(1, batch=4)], [Case(2)]]
 
 
-def run_of(**changes: object) -> StreamRun:
-    """A run of 100 frames in 2 seconds on figures that are easily worked out."""
+def values_of_run(**changes: object) -> dict[str, object]:
+    """A run of 100 frames in 2 seconds on figures that are easily worked out, as its process returns it."""
     values: dict[str, object] = {
         "frames_in": 100, "frames_out": 100, "seconds": 2.0, "cpu_seconds": 3.0, "first_frame_seconds": 1.0,
         "parallel_calls": 2, "engine": "openvino int8", "model": "m",
@@ -152,7 +193,12 @@ def run_of(**changes: object) -> StreamRun:
         "occupancy": {"infer": 0.25, "render": 0.5, "record": 1.0}, "resident_mib": [],
         "progress": [], "peak_mib": 100.0,
     }  # fmt: skip
-    return StreamRun.of({**values, **changes})
+    return {**values, **changes}
+
+
+def run_of(**changes: object) -> StreamRun:
+    """The same as it is read."""
+    return StreamRun.of(values_of_run(**changes))
 
 
 def test_figures_of_a_run_are_those_worked_out_by_hand() -> None:
