@@ -25,7 +25,7 @@ from .harness.process import Child, call_fresh
 from .harness.results import PartResult
 
 _BATCH = 4
-_MAIN_SECONDS, _OTHER_SECONDS = 0.2, 0.09  # of calls a round: the first case of a side, and each other one
+_MAIN_SECONDS, _OTHER_SECONDS = 0.17, 0.08  # of calls a round: the first case of a side, and each other one
 
 
 def cases(cores: int, *, quick: bool) -> list[Case]:
@@ -126,7 +126,7 @@ def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[l
 
 def _start_to_judge(side: Side, settings: Settings) -> Child:
     return Child(
-        f"{__package__}.engine_calls:judge_side",
+        f"{__package__}.engine_judge:judge_side",
         kind=side.kind,
         precision=side.precision,
         model=side.model,
