@@ -105,6 +105,7 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
 def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[list[Found], list[str], int]:
     found: list[Found] = []
     notes: list[str] = []
+    errors: dict[str, RtSegError] = {}
     pictures = 0
     cores = usable_cores()
     # nothing is timed here: so many at once as there are cores take less time
@@ -115,10 +116,13 @@ def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[l
                 try:
                     answer = child.result()
                 except RtSegError as exc:
+                    errors[str(exc)] = exc
                     notes.append(f"{side.name} not measured: {exc}")
                 else:
                     pictures = answer["pictures"]
                     found.append(Found(side, answer["mdice"], {}, {}, [], [], {}))
+    if not found and len(errors) == 1:
+        raise next(iter(errors.values()))
     if not found:
         raise EngineError("no engine runs here: " + "; ".join(notes))
     return found, notes, pictures

@@ -82,6 +82,12 @@ def test_bad_input_is_one_line_before_the_work(parts: Parts, tmp_path: Path) -> 
     empty = tmp_path / "empty.mp4"
     empty.write_bytes(b"")
     assert_one_line(benchmark("--engine", tmp_path / "no.onnx"), 5, "no.onnx", "there is no such engine")
+    for name in ("text.onnx", "text.engine", "text.keras"):
+        (tmp_path / name).write_text("hello")
+    assert_one_line(benchmark("--engine", tmp_path / "text.onnx"), 5, "text.onnx")
+    assert_one_line(benchmark("--engine", tmp_path / "text.engine"), 5, "text.engine")
+    assert_one_line(benchmark("--engine", empty), 5, "empty.mp4", "is no engine")
+    assert_one_line(benchmark("--keras", tmp_path / "text.keras"), 5, "text.keras", "is no Keras file")
     assert_one_line(benchmark("--keras", tmp_path / "no.keras"), 5, "no.keras")
     assert_one_line(benchmark("--source", empty), 3, "empty.mp4")
     assert_one_line(benchmark("--source", tmp_path / "no.mp4"), 3, "no.mp4")
