@@ -109,8 +109,9 @@ def _judge(sides: list[Side], settings: Settings, progress: Progress) -> tuple[l
     pictures = 0
     cores = usable_cores()
     # nothing is timed here: so many at once as there are cores take less time
-    for some in (sides[number : number + cores] for number in range(0, len(sides), cores)):
-        progress.update(0.0, f"masks of {', '.join(side.name for side in some)}")
+    for first in range(0, len(sides), cores):
+        some = sides[first : first + cores]
+        progress.update(0.0, f"judging masks, {first + len(some)} of {len(sides)}")
         with ExitStack() as stack:
             for side, child in [(side, stack.enter_context(_start_to_judge(side, settings))) for side in some]:
                 try:

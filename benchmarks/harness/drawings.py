@@ -25,14 +25,38 @@ def latency(figure: "Figure", table: Table) -> None:
     axes = figure.subplots()
     firsts = {row.group: row for row in reversed(table.rows)}  # the first row of each engine: one thread
     for number, group in enumerate(dict.fromkeys(_groups(table))):
-        milliseconds, shares = _distribution(firsts[group].histograms["latency"])
-        axes.step(milliseconds, shares, where="post", color=_colour(number), label=group, linewidth=1.8)
+        _step(axes, firsts[group].histograms["latency"], number, group)
+    _shares_over_time(axes)
+    axes.set_ylabel("calls, %")
+    _legend_beside(axes)
+
+
+def delays(figure: "Figure", table: Table) -> None:
+    """The share of pictures that came no later than a time, a panel a delay, a line a pace; dashed: the reference."""
+    groups = list(dict.fromkeys(_groups(table)))
+    panels = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
+    for axes, group in zip(panels, groups, strict=True):
+        rows = [row for row in table.rows if row.group == group]
+        for number, row in enumerate(rows):
+            _step(axes, row.histograms["delay"], number, row.name)
+        axes.axvline(float(rows[0].exact["reference"]), color=INK, linewidth=1.2, linestyle="--", label="reference")
+        _shares_over_time(axes)
+        axes.set_title(group, loc="left", fontsize=10)
+    panels[0].set_ylabel("pictures, %")
+    _legend_beside(panels[-1])
+
+
+def _step(axes: "Axes", histogram: Histogram, number: int, label: str) -> None:
+    if histogram.count:
+        milliseconds, shares = _distribution(histogram)
+        axes.step(milliseconds, shares, where="post", color=_colour(number), label=label, linewidth=1.8)
+
+
+def _shares_over_time(axes: "Axes") -> None:
     axes.set_xscale("log")
     _plain_ticks(axes)
     axes.set_xlabel("milliseconds")
-    axes.set_ylabel("calls, %")
     axes.set_ylim(0, 101)
-    _legend_beside(axes)
 
 
 def _distribution(histogram: Histogram) -> tuple[list[float], list[float]]:
@@ -177,10 +201,10 @@ def _legend_beside(axes: "Axes") -> None:
 
 def _plain_ticks(axes: "Axes") -> None:
     """Numbers, not powers of ten, at enough places of a logarithmic axis to read a value."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     low, high = axes.get_xlim()
     subs = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0) if high < 10 * low else (1.0, 2.0, 5.0)
     axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())

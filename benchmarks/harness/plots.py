@@ -12,7 +12,7 @@ from .results import PartResult, Report
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAMES = frozenset({"engine-latency", "engine-quality", "stream-stages", "scale", "live-timeline"})
+NAMES = frozenset({"engine-latency", "engine-quality", "stream-stages", "scale", "live-delays", "live-timeline"})
 """Every plot that there can be."""
 
 _VARIABLES = {INK: "var(--ink)", GRID: "var(--grid)", PAPER: "var(--paper)"} | {
@@ -64,6 +64,8 @@ def _drawings(part: PartResult) -> Iterator[_Drawing]:
             yield _Drawing("engine-quality", _QUALITY, drawings.quality, tables["engines"])
     elif part.name == "stream":
         yield _Drawing("stream-stages", _STAGES, drawings.stages, part.tables, height=3.2)
+    elif part.name == "live":
+        yield _Drawing("live-delays", _DELAYS, drawings.delays, tables["delays"])
     elif part.name == "scale":
         yield _Drawing("scale", _SCALE, drawings.scale, part.tables)
     if part.timelines:
@@ -77,6 +79,7 @@ _STAGES = (
     "A frame's time in each stage, waiting for a core included. rt-seg's stages work side by side, each on a frame of "
     "its own, so that frames come out faster than one passes through; the plain loop does one thing at a time."
 )
+_DELAYS = "Delay to the hand-over: the share of pictures that came no later. Dashed is what another device states."
 _SCALE = "How cost grows. Bars are the intervals over repeats."
 _TIMELINE = "Frame by frame; a red tick at the foot is a frame that was dropped for a newer one."
 
