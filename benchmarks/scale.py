@@ -149,6 +149,9 @@ class _Scale:
             Row(name, values=_figures_together(turns), exact={"x": len(turns[0]), "x_name": "streams at once"})
             for name, turns in together.items()
         ]
+        apart = [row.name for row in rows if not row.values["total"]]
+        if apart:
+            self.notes.append(f"{', '.join(apart)}: never all ran at once, so there is no rate of all together")
         size = next(iter(plan.sizes))
         return Table("streams", f"Streams at once, each of {size}, on {usable_cores()} cores", columns, tuple(rows))
 

@@ -146,11 +146,11 @@ def _rich_table(table: Table, shows_interval: Callable[[int], bool]) -> RichTabl
     rich = RichTable(box=None, pad_edge=False, header_style="dim")
     rich.add_column("", no_wrap=True)
     if table.turned:
-        headings, lines = cells.turned(table)
+        headings, figures = cells.turned(table)
         for heading in headings:
             rich.add_column(heading, justify="right")
-        for name, line in lines:
-            rich.add_row(name, *map(_text, line))
+        for name, of_cases in figures:
+            rich.add_row(name, *map(_text, of_cases))
         return rich
     columns = table.shown_columns
     lines = [[cells.cell(row, column) for column in columns] for row in table.rows]
