@@ -1,12 +1,16 @@
 """Clips to measure on, made from the packaged demo, so that no figure depends on a file that others do not have."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+from av.error import FFmpegError
 
+from rt_seg.errors import OutputError
 from rt_seg.realtime.sources.open import open_source
 
 FPS = 30
@@ -27,8 +31,9 @@ def make_clip(path: Path, width: int, height: int, frames: int, source: str = "d
 
     Raises:
         SourceError: The video is unusable.
+        OutputError: The clip cannot be written.
     """
-    with av.open(str(path), "w") as container:
+    with _writing(path), av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "20"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         written = 0
@@ -56,9 +61,12 @@ def loop_clip(clip: Path, path: Path, frames: int, fps: int = FPS) -> Path:
 
     Returns:
         The path.
+
+    Raises:
+        OutputError: It cannot be written.
     """
     written, offset = 0, 0
-    with av.open(str(path), "w") as container:
+    with _writing(path), av.open(str(path), "w") as container:
         with av.open(str(clip)) as first:
             stream = container.add_stream_from_template(first.streams.video[0])
         while written < frames:
@@ -76,3 +84,13 @@ def loop_clip(clip: Path, path: Path, frames: int, fps: int = FPS) -> Path:
                     written += 1
             offset = end
     return path
+
+
+@contextmanager
+def _writing(path: Path) -> Generator[None]:
+    try:
+        yield
+    except (FFmpegError, OSError) as exc:
+        raise OutputError(
+            f"{path}: the clip cannot be written ({exc.strerror or exc}); make room, or set TMPDIR to another folder"
+        ) from exc

@@ -1,30 +1,23 @@
-"""What runs in the processes of the engines: load one, judge its masks once, and time its calls in each round.
+"""What runs in the processes of the engines in each round: load one and time its calls.
 
-`judge_side` and `time_side` are made to be called in a fresh process, see `harness.process`; `engine` puts together
-what they return.
+`time_side` is made to be called in a fresh process, see `harness.process`; `engine` puts together what it returns.
+What it does not need is not imported: a benchmark starts some dozens of these.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rt_seg.engines.cpu import usable_cores
 from rt_seg.engines.engine import Engine
-from rt_seg.engines.masks import dice, threshold_level
 from rt_seg.engines.resize import resize_image
 from rt_seg.engines.samples import load_samples
 from rt_seg.errors import RtSegError
-from rt_seg.realtime.demo import demo_masks, demo_video
-from rt_seg.realtime.sources.open import open_source
 from rt_seg.realtime.statistics import Distribution
-from rt_seg.train.data import find_pairs, read_pair
 
 from .engine_sides import load_side
 from .harness.arithmetic import rate
@@ -32,60 +25,10 @@ from .harness.machine import resident_mib
 
 UInt8Array = npt.NDArray[np.uint8]
 
-WARM_UP = 3  # calls of an engine that was just loaded
+WARM_UP = 3  # calls of an engine that was just loaded; later cases find all warm but what depends on the batch
 _LEAST_CALLS = 2  # in a round; a batch of a slow engine has no time for more
-_DEMO_STEP = 10  # every tenth frame of the demo is judged: the ones between look alike
 DEVICE_STEPS = {"copy_in": "copy in (H2D)", "compute": "compute", "copy_out": "copy out (D2H)"}
 """What a GPU engine's `infer_timed` tells of a call by CUDA events, in milliseconds."""
-
-
-def judge_side(kind: str, precision: str, model: str, data: list[str]) -> dict[str, Any]:
-    """Load an engine once and measure its masks: what is not there or does not run is found out here.
-
-    Args:
-        kind: What `load_side` knows.
-        precision: Number format.
-        model: The file.
-        data: Data folders; empty takes what is packaged.
-
-    Returns:
-        ``mdice`` over the pictures that show a polyp, ``pictures``, and what the engine says it is.
-
-    Raises:
-        RtSegError: It cannot be loaded or run.
-    """
-    cv2.setNumThreads(1)
-    with load_side(kind, precision, model, threads=usable_cores(), calls=1) as engine:
-        values = [_dice(engine, image, mask) for image, mask in _pictures(data) if mask.any()]
-        device = engine.info.device
-    return {"mdice": float(np.mean(values)) if values else None, "pictures": len(values), "device": device}
-
-
-def _dice(engine: Engine, image: UInt8Array, mask: UInt8Array) -> float:
-    probability = _infer_picture(engine, image)
-    height, width = mask.shape
-    stretched = np.asarray(cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    return float(dice(stretched >= threshold_level(engine.spec.threshold), mask > 0))
-
-
-def _infer_picture(engine: Engine, image: UInt8Array) -> UInt8Array:
-    spec = engine.spec
-    probability: UInt8Array = engine.infer(resize_image(image, spec.width, spec.height, spec.interpolation)[None])[0]
-    return probability
-
-
-def _pictures(data: list[str]) -> Iterator[tuple[UInt8Array, UInt8Array]]:
-    if data:
-        yield from (read_pair(pair) for pair in find_pairs([Path(folder) for folder in data]))
-        return
-    yield from ((sample.image, sample.mask) for sample in load_samples())
-    source = open_source(str(demo_video()))
-    try:
-        wanted = (frame for frame in source if frame.index % _DEMO_STEP == 0)
-        for frame, mask in zip(wanted, demo_masks(_DEMO_STEP), strict=False):
-            yield frame.image, mask
-    finally:
-        source.close()
 
 
 def time_side(kind: str, precision: str, model: str, plan: list[list[int]], seconds: list[float]) -> dict[str, Any]:
@@ -117,9 +60,7 @@ def time_side(kind: str, precision: str, model: str, plan: list[list[int]], seco
         with load_side(kind, precision, model, threads=threads, calls=most_calls) as engine:
             load_seconds = load_seconds or time.perf_counter() - began
             for number, ((_, batch, calls), duration) in enumerate(alike):
-                # later ones find all warm but what depends on the batch, or the memory of a further call at once
-                warm_up = WARM_UP if number == 0 or calls > 1 else 1
-                results.append(time_case(engine, batch, calls, duration, warm_up))
+                results.append(time_case(engine, batch, calls, duration, 1 if number else WARM_UP))
                 memory = resident_mib() if memory is None else memory
     grown = None if memory is None or before is None else memory - before
     return {"load_seconds": load_seconds, "memory_mib": grown, "cases": results}

@@ -25,7 +25,7 @@ from .live_parts import HandOver, Quiet
 
 PACES = (25, 30, 50, 60, 240)
 _SIZE, _QUICK_SIZE = (1920, 1080), (640, 360)
-_LEAST_FRAMES, _LEAST_SECONDS, _QUICK_SECONDS = 36, 0.8, 0.6  # of a run: three rounds give the 100 frames of a p90
+_LEAST_FRAMES, _LEAST_SECONDS, _QUICK_SECONDS = 35, 0.7, 0.6  # of a run: three rounds give the 100 frames of a p90
 _FASTEST_FRAMES = 75  # of a run at the last pace
 _REFERENCE_VIDEO_MS, _REFERENCE_ANNOTATION_MS = 5.75, 120.0  # FDA De Novo DEN200055, of another device as a whole
 _MAIN_PACE = 60

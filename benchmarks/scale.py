@@ -10,15 +10,19 @@ Run as ``python -m rt_seg.benchmarks.scale``; it takes some minutes.
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from rt_seg.engines.cpu import usable_cores
+from rt_seg.errors import EngineError, RtSegError
 
 from .clips import loop_clip, make_clip
 from .harness.inputs import clip_source
+from .harness.machine import available_mib
 from .harness.part import Progress, Rounds, Settings
 from .harness.process import Child
 from .harness.results import Column, PartResult, Row, Table
@@ -26,6 +30,7 @@ from .stream import run_stream_fresh
 from .stream_run import StreamRun, memory_growth, rate_together
 
 Size = tuple[int, int]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +89,25 @@ def measure(settings: Settings, progress: Progress, plan: Plan | None = None) ->
     )
 
 
+class _Third:
+    """The progress of one question as a third of the whole."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.number = 0
+
+    def update(self, done: float, doing: str) -> None:
+        """See `Progress.update`."""
+        self._progress.update((self.number + done) / 3, doing)
+
+
 class _Scale:
-    """The three questions, on one set of clips."""
+    """The three questions, on one set of clips; to be asked in this order."""
 
     def __init__(self, settings: Settings, progress: Progress, plan: Plan, folder: Path) -> None:
-        self._settings, self._progress, self._plan, self._folder = settings, progress, plan, folder
+        self._settings, self._progress, self._plan, self._folder = settings, _Third(progress), plan, folder
         self._clips: dict[Size, Path] = {}
+        self._peak_mib = 0.0  # of one stream of the smallest size
         self.engine = ""
         self.notes: list[str] = []
         self.spent: dict[str, float] = {}
@@ -97,101 +115,112 @@ class _Scale:
     def by_size(self) -> Table:
         """One stream, larger and larger."""
         plan = self._plan
-        runs: dict[str, list[StreamRun]] = {name: [] for name in plan.sizes}
         rounds = self._rounds(len(plan.sizes))
         material, _ = clip_source(self._settings.source)
         for name, size in plan.sizes.items():
             self._progress.update(0.0, f"making the clip of {name}")
             self._clips[size] = make_clip(self._folder / f"{name}.mp4", *size, plan.frames, material)
-        for _ in rounds:
-            for name, size in plan.sizes.items():
-                rounds.turn(name)
-                runs[name].append(self._run(self._clips[size]))
-        self._spend(rounds)
-        self.engine = runs[next(iter(runs))][0].engine
+        cases = {name: partial(self._run, self._clips[size]) for name, size in plan.sizes.items()}
+        runs = self._take_turns(rounds, cases)
+        smallest = runs[next(iter(runs))]
+        self.engine, self._peak_mib = smallest[0].engine, max(run.peak_mib for run in smallest)
         columns = (_CPU, _FPS, _MEMORY)
+        pixels = {name: width * height for name, (width, height) in plan.sizes.items()}
         rows = [
-            Row(
-                name, values=_figures(runs[name]), exact={"x": width * height / 1e6, "x_name": "picture, by its pixels"}
-            )
-            for name, (width, height) in plan.sizes.items()
+            Row(name, values=_figures(of_size), exact={"x": pixels[name] / 1e6, "x_name": "picture, by its pixels"})
+            for name, of_size in runs.items()
         ]
+        self._note_size(runs, pixels)
         return Table("size", f"Size of the picture; {plan.frames} frames", columns, tuple(rows))
 
     def by_streams(self) -> Table:
         """The smallest size, in several processes at once."""
         plan = self._plan
-        clip = self._longer(self._clips[plan.small], plan.stream_times)
-        together: dict[int, list[list[StreamRun]]] = {number: [] for number in plan.streams}
         rounds = self._rounds(len(plan.streams))
-        for _ in rounds:
-            for number in plan.streams:
-                rounds.turn(f"{number} at once")
-                together[number].append(self._run_together(clip, number))
-        self._spend(rounds)
+        clip = self._longer(self._clips[plan.small], plan.stream_times)
+        cases = {_streams(number): partial(self._run_together, clip, number) for number in plan.streams}
+        together = self._take_turns(rounds, cases)
         columns = (
             Column("total", "all together", "frames/s", "higher"),
             Column("each", "each", "frames/s", "higher"),
             Column("memory", "most memory, added up", "MiB", "lower", 0),
         )
         rows = [
-            Row(
-                f"{number} stream{'s' if number > 1 else ''}",
-                values={
-                    "total": (rates := [rate for runs in together[number] if (rate := rate_together(runs))]),
-                    "each": [rate / number for rate in rates],
-                    "memory": [sum(run.peak_mib for run in runs) for runs in together[number]],
-                },
-                exact={"x": number, "x_name": "streams at once"},
-            )
-            for number in plan.streams
+            Row(name, values=_figures_together(turns), exact={"x": len(turns[0]), "x_name": "streams at once"})
+            for name, turns in together.items()
         ]
+        apart = [row.name for row in rows if not row.values["total"]]
+        if apart:
+            self.notes.append(f"{', '.join(apart)}: never all ran at once, so there is no rate of all together")
         size = next(iter(plan.sizes))
         return Table("streams", f"Streams at once, each of {size}, on {usable_cores()} cores", columns, tuple(rows))
 
     def by_length(self) -> Table:
         """The smallest size, longer and longer."""
         plan = self._plan
-        shortest = self._clips[plan.small]
-        clips = {times: self._longer(shortest, times) for times in plan.lengths}
-        runs: dict[int, list[StreamRun]] = {times: [] for times in plan.lengths}
         rounds = self._rounds(len(plan.lengths), most=_LENGTH_ROUNDS)
-        for _ in rounds:
-            for times, clip in clips.items():
-                rounds.turn(f"{times} times as long")
-                runs[times].append(self._run(clip))
-        self._spend(rounds)
+        shortest = self._clips[plan.small]
+        cases = {f"x{times}": partial(self._run, self._longer(shortest, times)) for times in plan.lengths}
+        runs = self._take_turns(rounds, cases)
         columns = (
             Column("time", "time a frame", "ms", "lower", 2),
             Column("growth", "memory, second tenth to last", "%", digits=1, signed=True),
             _MEMORY,
         )
         rows = [
-            Row(f"x{times}", values=_length_figures(runs[times]), exact={"x": times, "x_name": "clip length"})
-            for times in plan.lengths
+            Row(name, values=_length_figures(of_length), exact={"x": int(name[1:]), "x_name": "clip length"})
+            for name, of_length in runs.items()
         ]
         self._note_length(runs)
         return Table("length", f"Length of the clip, from {plan.frames} frames on", columns, tuple(rows))
 
-    def _note_length(self, runs: dict[int, list[StreamRun]]) -> None:
-        first, last = self._plan.lengths[0], self._plan.lengths[-1]
-        # each round's own pair: what disturbs a round disturbs both
-        pairs = zip(runs[first], runs[last], strict=True)
-        ratio = statistics.median([short.fps / long.fps for short, long in pairs])
-        self.notes.append(f"{last} times the frames took {last * ratio:.1f} times as long")
+    def _note_size(self, runs: Mapping[str, Sequence[StreamRun]], pixels: Mapping[str, int]) -> None:
+        first, last = next(iter(runs)), list(runs)[-1]
+        if first == last:
+            return  # the others failed, which is said
+        ratio = _middle_ratio([run.cpu_ms for run in runs[last]], [run.cpu_ms for run in runs[first]])
+        times = pixels[last] / pixels[first]
+        self.notes.append(f"{last} has {times:.1f} times the pixels of {first}: {ratio:.1f} times the processor time")
+
+    def _note_length(self, runs: Mapping[str, Sequence[StreamRun]]) -> None:
+        first, last = next(iter(runs)), list(runs)[-1]
+        if first == last:
+            return  # the others failed, which is said
+        ratio = _middle_ratio([run.seconds for run in runs[last]], [run.seconds for run in runs[first]])
+        frames = runs[last][0].frames_out / runs[first][0].frames_out
+        self.notes.append(f"{frames:.0f} times the frames took {ratio:.1f} times as long")
 
     def _rounds(self, sides: int, most: int | None = None) -> Rounds:
         least = min(self._settings.repeats, most or self._settings.repeats)
         return Rounds(self._settings.seconds / 3, least, sides, self._progress)
 
-    def _spend(self, rounds: Rounds) -> None:
+    def _take_turns(self, rounds: Rounds, cases: Mapping[str, Callable[[], Found]]) -> dict[str, list[Found]]:
+        """What each case gives in each round. One that fails is named and left out, but for the first."""
+        found: dict[str, list[Found]] = {name: [] for name in cases}
+        for _ in rounds:
+            for name in list(found):
+                rounds.turn(name)
+                try:
+                    found[name].append(cases[name]())
+                except RtSegError as exc:
+                    if name == next(iter(cases)):
+                        raise
+                    self.notes.append(f"{name} not measured: {exc}")
+                    del found[name]
+                    rounds.sides -= 1
         for doing, seconds in rounds.spent.items():
             self.spent[doing] = self.spent.get(doing, 0.0) + seconds
+        self._progress.number += 1
+        return found
 
     def _run(self, clip: Path) -> StreamRun:
         return run_stream_fresh(clip, self._folder / "out.mp4", self._settings.engine)
 
     def _run_together(self, clip: Path, number: int) -> list[StreamRun]:
+        needed, available = number * self._peak_mib, available_mib()
+        if available is not None and needed > available:
+            need = "needs" if number == 1 else "need"
+            raise EngineError(f"{_streams(number)} {need} {needed:.0f} MiB of memory, {available:.0f} are free")
         with ExitStack() as stack:
             children = [
                 stack.enter_context(
@@ -216,6 +245,25 @@ class _Scale:
 _CPU = Column("cpu", "processor time a frame", "ms", "lower", 1)
 _FPS = Column("fps", "frames/s", better="higher")
 _MEMORY = Column("memory", "most memory", "MiB", "lower", 0)
+
+
+def _streams(number: int) -> str:
+    return f"{number} stream{'s' if number > 1 else ''}"
+
+
+def _middle_ratio(new: Sequence[float], old: Sequence[float]) -> float:
+    """Median of each round's own ratio: what disturbs a round disturbs both."""
+    return statistics.median([one / other for one, other in zip(new, old, strict=True)])
+
+
+def _figures_together(turns: Sequence[Sequence[StreamRun]]) -> dict[str, list[float]]:
+    """Of streams at once, a list of runs a round."""
+    rates = [rate for runs in turns if (rate := rate_together(runs)) is not None]
+    return {
+        "total": rates,
+        "each": [rate / len(turns[0]) for rate in rates],
+        "memory": [sum(run.peak_mib for run in runs) for runs in turns],
+    }
 
 
 def _figures(runs: Sequence[StreamRun]) -> dict[str, list[float]]:

@@ -225,18 +225,21 @@ def _run_pipeline(running: _Running) -> Summary:
         if screen is not None:
             screen.__exit__()
         _finish(running)
-    if not pipeline.left_behind:
-        running.segment.close()  # it may hang as a call into it does
-    return summarise(
-        pipeline,
-        watch,
-        (without_identity(running.source) if running.shared.settings.redact else running.source).name,
-        running.engine,
-        ended_by="signal" if received.number is not None else "window" if closed else "end",
-        signal=received.number,
-        window_dropped=0 if screen is None or not running.source.live else screen.dropped,
-        more_outputs=_written_beside(running),
-    )
+    try:
+        return summarise(
+            pipeline,
+            watch,
+            (without_identity(running.source) if running.shared.settings.redact else running.source).name,
+            running.engine,
+            ended_by="signal" if received.number is not None else "window" if closed else "end",
+            signal=received.number,
+            window_dropped=0 if screen is None or not running.source.live else screen.dropped,
+            more_outputs=_written_beside(running),
+        )
+    finally:
+        # after the last stamp: all files are closed, and releasing the engine takes as long as a frame or two
+        if not pipeline.left_behind:
+            running.segment.close()  # it may hang as a call into it does
 
 
 def _watch(running: _Running) -> bool:

@@ -128,12 +128,15 @@ def benchmark(
     old = None if compare is None else read_json(compare)
     with BenchmarkConsole(names) as console:
         outcome = run_parts(names, settings, _command(), console)
-        console.close_report(outcome.report)
+        try:
+            if json_file is not None:
+                write_json(json_file, outcome.report)  # before anything else: what follows may fail
+        finally:
+            console.close_report(outcome.report)
         found, notes = ([], []) if old is None else compare_reports(outcome.report, old)
         if compare is not None:
             console.print_comparison(found, notes, compare.name)
         if json_file is not None:
-            write_json(json_file, outcome.report)
             console.note(f"written: {json_file}")
         if report is not None:
             files = write_report(report, outcome.report, found, notes)

@@ -60,7 +60,9 @@ def compare(new: Report, old: Report) -> tuple[list[Comparison], list[str]]:
         else:
             found += _compare_part(part, before[part.name])
     if any(one.ratio.low is None for one in found):
-        notes.append(f"below {LEAST_TO_COMPARE} repeats a side chance cannot be told from change; run without --quick")
+        notes.append(
+            f"below {LEAST_TO_COMPARE} repeats a side chance cannot be told from change; a longer --duration makes more"
+        )
     if not found:
         notes.append("there is nothing that both runs measured")
     return found, notes

@@ -65,6 +65,16 @@ def resident_mib() -> float | None:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def available_mib() -> float | None:
+    """Memory that programs could still be given without swapping, in MiB; None without /proc."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    sizes = [int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable:")]
+    return sizes[0] if sizes else None
+
+
 class LoadWatch:
     """Watches what others do on this machine from the moment it is made.
 

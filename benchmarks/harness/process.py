@@ -6,6 +6,7 @@ the keywords that JSON on standard input names, and writes what it returns as JS
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -51,7 +52,7 @@ class Child:
             answer: dict[str, Any] = json.loads(output)
         except json.JSONDecodeError:
             last = (complaints.strip().splitlines() or ["it said nothing"])[-1]
-            raise EngineError(f"{self._target} ended with {self._process.returncode}: {last}") from None
+            raise EngineError(f"{self._target} {_ending(self._process.returncode)}: {last}") from None
         if "error" in answer:
             raise _error_class(answer["error"])(answer["message"])
         return cast("dict[str, Any]", answer["result"])
@@ -75,6 +76,13 @@ def call_fresh(target: str, **arguments: Any) -> dict[str, Any]:
         return child.result()
 
 
+def _ending(returncode: int) -> str:
+    if returncode >= 0:
+        return f"ended with {returncode}"
+    name = signal.Signals(-returncode).name
+    return f"was ended by {name}{', as when memory runs out' if -returncode == signal.SIGKILL else ''}"
+
+
 def _error_class(name: str) -> type[RtSegError]:
     found = getattr(errors, name, RtSegError)
     return found if isinstance(found, type) and issubclass(found, RtSegError) else RtSegError
@@ -93,6 +101,8 @@ def _serve(target: str) -> None:
     with os.fdopen(answer_to, "w", encoding="utf-8") as output:
         json.dump(answer, output)
         output.write("\n")
+    sys.stderr.flush()
+    os._exit(0)  # all is closed and said; the libraries' way out takes a while, and a benchmark has dozens of these
 
 
 if __name__ == "__main__":

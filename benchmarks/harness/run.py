@@ -1,12 +1,12 @@
 """Runs the parts one after the other and collects a `Report`; an interruption keeps what is done."""
 
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from rt_seg.errors import RtSegError
 from rt_seg.realtime.signals import ending_signals
 
 from .inputs import check_inputs
@@ -43,7 +43,7 @@ class Outcome:
 
     report: Report
     signal: int | None
-    error: RtSegError | None
+    error: Exception | None
 
 
 def run_parts(names: list[str], settings: Settings, command: str, observer: Observer) -> Outcome:
@@ -57,30 +57,28 @@ def run_parts(names: list[str], settings: Settings, command: str, observer: Obse
 
     Raises:
         InputError: Something that was given cannot be used.
-        RtSegError: The first part cannot be measured, so there is nothing to report.
+        Exception: The first part cannot be measured, so there is nothing to report.
     """
     check_inputs(settings)
     created = datetime.now().astimezone().isoformat(timespec="seconds")
     done: list[Measured] = []
     warnings: list[str] = []
-    current: str | None = names[0]
-    error: RtSegError | None = None
+    number: int | None = None
+    error: Exception | None = None
     with ending_signals(_interrupt) as received:
         try:
             warnings += look_before()
             for line in warnings:
                 observer.note(f"note: {line}")
             for name, share in _shares(names, settings.seconds):
-                current = name
                 observer.begin(name)
                 measured = _measure(name, replace(settings, seconds=share), observer)
                 done.append(measured)
                 warnings += warn(measured.background, f"while {name} ran")
                 observer.end(measured)
-            current = None
         except KeyboardInterrupt:
-            pass
-        except RtSegError as exc:
+            number = received.number or signal.SIGINT
+        except Exception as exc:  # also a defect of ours must not cost the figures of the parts before it
             if not done:
                 raise
             error = exc
@@ -92,10 +90,10 @@ def run_parts(names: list[str], settings: Settings, command: str, observer: Obse
         versions=installed_versions(),
         parts=tuple(done),
         planned=tuple(names),
-        stopped_in=current,
+        stopped_in=next(iter(names[len(done) :]), None),
         warnings=tuple(warnings),
     )
-    return Outcome(report, received.number, error)
+    return Outcome(report, number, error)
 
 
 def _shares(names: list[str], seconds: float) -> Iterator[tuple[str, float]]:

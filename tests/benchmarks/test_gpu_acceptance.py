@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rt_seg.benchmarks import gpu_acceptance
+from rt_seg.benchmarks import gpu_acceptance, gpu_checks
 from rt_seg.engines.tensorrt.build import BuildSettings, BuiltEngine
 from rt_seg.engines.tensorrt.manifest import EngineManifest
 
@@ -56,7 +56,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tiny_model_path: Path) -> Machine:
         return BuiltEngine(settings.output, EngineManifest.load(settings.output), None, (), (), 1_500_000)
 
     monkeypatch.setattr(gpu_acceptance, "build_engine", build)
-    monkeypatch.setattr(gpu_acceptance, "_WARM_UP_SECONDS", 0)  # the number of inferences is the same on any machine
+    monkeypatch.setattr(gpu_checks, "_WARM_UP_SECONDS", 0)  # the number of inferences is the same on any machine
     return machine
 
 
