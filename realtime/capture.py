@@ -304,7 +304,8 @@ class Capture:
     def _until_due(self, upkeep: Upkeep) -> float:
         if self._lost or self._ended:
             return _STAND_IN_SECONDS
-        return max(self._last_picture + upkeep.signal_timeout - time.monotonic(), 0.0) + 0.001
+        overdue_in = max(self._last_picture + upkeep.signal_timeout - time.monotonic(), 0.0) + 0.001
+        return min(overdue_in, _STAND_IN_SECONDS)  # the reader may find out first that the signal is lost
 
     def _look(self, upkeep: Upkeep) -> None:
         now = time.monotonic()
