@@ -116,6 +116,8 @@ def run_stream(
     # every stage has a thread of its own: OpenCV's pool would only fight it for the cores
     cv2.setNumThreads(1)
     settings.check()
+    for line in settings.unused:
+        observer.note(line)
     with ending_signals() as received, quick_switches(settings.plays_live), ExitStack() as opened:
         running = _join(settings, observer, received, opened, load, open_again or make_opener(settings), sinks)
         opened.pop_all()  # from here on the pipeline closes the source, and the rest is released by `_run`
