@@ -19,7 +19,7 @@ from .view.address import parse_address
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """What `rt-seg stream` was asked for; `realtime/command.py` says what each means."""
+    """What `rt-seg stream` was asked for; `realtime/options.py` says what each means."""
 
     source: str
     engine: str = "auto"
