@@ -11,12 +11,13 @@ import pytest
 
 from rt_seg.errors import SourceError, SourceInterrupted
 from rt_seg.realtime.backoff import Backoff
-from rt_seg.realtime.capture import Capture, Upkeep
+from rt_seg.realtime.capture import Capture
 from rt_seg.realtime.frame import Frame, Span
 from rt_seg.realtime.live_clock import LiveClock
 from rt_seg.realtime.sources.selection import Selection
 from rt_seg.realtime.sources.source import Source, SourceInfo
 from rt_seg.realtime.statistics import Statistics
+from rt_seg.realtime.upkeep import Upkeep
 
 Step = Callable[[], object]
 

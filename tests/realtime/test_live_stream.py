@@ -25,11 +25,12 @@ from typer.testing import CliRunner
 
 from rt_seg.cli import app
 from rt_seg.realtime.backoff import Backoff
-from rt_seg.realtime.capture import Capture, Upkeep
+from rt_seg.realtime.capture import Capture
 from rt_seg.realtime.frame import Frame, Span
 from rt_seg.realtime.sources.network import NetworkSource
 from rt_seg.realtime.sources.selection import Selection
 from rt_seg.realtime.statistics import Statistics
+from rt_seg.realtime.upkeep import Upkeep
 
 pytestmark = pytest.mark.slow  # most of them run a whole process or stream
 
