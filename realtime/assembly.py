@@ -9,7 +9,6 @@ from typing import Protocol
 from rt_seg.engines.engine import Engine
 
 from .assess import Assess
-from .capture import Upkeep
 from .channel import Policy
 from .controls import Controls
 from .crew import EngineCare
@@ -39,6 +38,7 @@ from .sources.source import Source, SourceInfo
 from .stabilise import Stabiliser
 from .state import Status
 from .statistics import Statistics
+from .upkeep import Upkeep
 from .witness import Witness
 
 _LEAST_NETWORK_SECONDS = 3.0  # silence that ends a connection: less than that is a hiccup, even where it is shown

@@ -10,9 +10,9 @@ brings is not taken. A source that breaks off is opened again, after waits that 
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -26,33 +26,10 @@ from .live_clock import LiveClock
 from .sources.selection import Selection
 from .sources.source import Source
 from .statistics import Statistics
+from .upkeep import Upkeep
 
 _STAND_IN_SECONDS = 0.25  # from one stand-in picture to the next
-_HUNG_SECONDS = 20.0  # a call into a driver that takes longer never returns; FFmpeg's own time-outs are shorter
 _STEADY_SECONDS = 5.0  # a connection that holds so long ends the counting of attempts
-
-
-@dataclass(frozen=True, slots=True)
-class Upkeep:
-    """How a live source is kept up.
-
-    Attributes:
-        reopen: Opens it again; None where its end is an end.
-        signal_timeout: Seconds without a picture after which the signal is lost.
-        reconnect: Attempts after a loss before the stream ends; None: for ever.
-        selection: Which part of the stream is wanted; over all connections.
-        backoff: The waits between attempts.
-        hung_seconds: How long a call into the source may take before its thread is given up.
-        stopped: Set by `Capture.stop`; a source that waits by itself may wait for it.
-    """
-
-    reopen: Callable[[], Source] | None = None
-    signal_timeout: float = 2.0
-    reconnect: int | None = None
-    selection: Selection = field(default_factory=Selection)
-    backoff: Callable[[], Backoff] = Backoff
-    hung_seconds: float = _HUNG_SECONDS
-    stopped: threading.Event = field(default_factory=threading.Event)
 
 
 class Receiver(Protocol):
@@ -304,7 +281,8 @@ class Capture:
     def _until_due(self, upkeep: Upkeep) -> float:
         if self._lost or self._ended:
             return _STAND_IN_SECONDS
-        return max(self._last_picture + upkeep.signal_timeout - time.monotonic(), 0.0) + 0.001
+        overdue_in = max(self._last_picture + upkeep.signal_timeout - time.monotonic(), 0.0) + 0.001
+        return min(overdue_in, _STAND_IN_SECONDS)  # the reader may find out first that the signal is lost
 
     def _look(self, upkeep: Upkeep) -> None:
         now = time.monotonic()

@@ -1,88 +1,18 @@
 """`rt-seg stream` as a command: options in, summary out."""
 
 import json
-import math
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
-from rt_seg.option_file import FileUnless, apply_options, save_options
+from rt_seg.option_file import save_options
 
+from . import options
 from .view.address import DEFAULT_ADDRESS, is_address
-
-_INPUT = "Input"
-_LIVE = "Live"
-_CAMERA = "Camera"
-_OUTPUT = "Output"
-_MASK = "Mask"
-_LOOK = "Look"
-_SETTINGS = "Settings"
-_VIEW = "View in a browser"
-_TOKEN_VARIABLE = "RT_SEG_TOKEN"  # noqa: S105 - a name, no token
-_FLAG = ""  # stands where the help page would say <bool>
-_ENGINES = ("auto", "cpu")
-
-
-def _read_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Callback of ``--config``."""
-    if path is not None:
-        apply_options(context, path)
-    return path
-
-
-def _is_no_file(source: str) -> bool:
-    """Whether a source is a camera, an address or the demo."""
-    from .sources.open import DEMO, is_live
-
-    return source == DEMO or "://" in source or is_live(source)
-
-
-def _complete_source(incomplete: str) -> list[str]:
-    """The one word among the sources; where nothing is said, shells complete files."""
-    from .sources.open import DEMO
-
-    meant = incomplete and DEMO.startswith(incomplete) and not any(Path().glob(f"{incomplete}*"))
-    return [DEMO] if meant else []
-
-
-def _refuse_infinite(value: float | None) -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise typer.BadParameter("must be a finite number")
-    return value
-
-
-def _refuse_no_duration(seconds: float | None) -> float | None:
-    from .sources.selection import Selection
-
-    Selection(duration=seconds)
-    return seconds
-
-
-def _checked_roi(text: str) -> str:
-    from .field_of_view import parse_roi
-
-    if text != "auto":  # the default needs no check, and completion no library
-        parse_roi(text)
-    return text
-
-
-def _checked_min_frames(text: str) -> str:
-    from .controls import parse_min_frames
-
-    parse_min_frames(text)
-    return text
-
-
-def _checked_size(text: str) -> str:
-    from .sources.camera import parse_size
-
-    parse_size(text)
-    return text
 
 
 class StreamCommand(TyperCommand):
@@ -107,285 +37,42 @@ def with_address(args: list[str]) -> list[str]:
 
 def stream(
     context: typer.Context,
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A video, a folder or pattern of images, a camera (0, /dev/video0), an address (rtsp, http, udp), or "
-            "demo, the clip that comes along.",
-            autocompletion=_complete_source,
-            show_default=False,
-        ),
-        FileUnless(_is_no_file),
-    ],
-    engine: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE|auto|cpu",
-            help="A deployable .onnx or a built .engine; cpu: the packaged model; auto (default): the best there is.",
-            show_default=False,
-            autocompletion=lambda: _ENGINES,
-        ),
-        FileUnless(_ENGINES.__contains__),
-    ] = "auto",
-    precision: Annotated[
-        Literal["auto", "f32", "bf16", "int8"],
-        typer.Option(
-            help="Arithmetic on the CPU; auto (default): the fastest that passed its gate and runs natively.",
-            show_default=False,
-        ),
-    ] = "auto",
-    roi: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|full|X,Y,W,H",
-            help="Part of the picture to look at: the field of view (default), all, or a box in pixels.",
-            show_default=False,
-            parser=_checked_roi,
-            autocompletion=lambda: ("auto", "full"),
-            rich_help_panel=_INPUT,
-        ),
-    ] = "auto",
-    start: Annotated[
-        float, typer.Option(min=0.0, metavar="SECONDS", help="Begin there.", show_default=False, rich_help_panel=_INPUT)
-    ] = 0.0,
-    duration: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            callback=_refuse_no_duration,
-            help="End after so long.",
-            rich_help_panel=_INPUT,
-            show_default=False,
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="End after so many frames.", rich_help_panel=_INPUT, show_default=False),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE.mp4",
-            help="Record the overlay in H.264; a file that is there is replaced.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    results: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.jsonl", help="Write polyps and times, a line a frame.", rich_help_panel=_OUTPUT),
-    ] = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write a mask a frame, as PNG.", rich_help_panel=_OUTPUT),
-    ] = None,
-    events: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE.jsonl|.csv",
-            help="Write sightings, lost signals, states and drops; may be given twice.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    snapshots: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Write the best frame of each sighting.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    redact: Annotated[
-        bool,
-        typer.Option(
-            "--redact",
-            metavar=_FLAG,
-            help="Leave out all that may name a patient: what is outside the field of view, text in it, sound, names.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = False,
-    show: Annotated[
-        bool | None,
-        typer.Option(
-            "--show/--no-show",
-            metavar=_FLAG,
-            help="Show a window; by default where there is a display and nothing is written.",
-            rich_help_panel=_OUTPUT,
-            show_default=False,
-        ),
-    ] = None,
-    serve: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[HOST:PORT]",
-            help=f"Show the stream in any browser, with its controls; {DEFAULT_ADDRESS} unless said otherwise. Port 0 "
-            "takes a free one.",
-            rich_help_panel=_VIEW,
-            show_default=False,
-        ),
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            help="What a browser must know, 16 characters or more. For an address that other machines reach one is "
-            "made and printed, unless given.",
-            envvar=_TOKEN_VARIABLE,
-            rich_help_panel=_VIEW,
-            show_default=False,
-        ),
-    ] = None,
-    tls_cert: Annotated[
-        Path | None,
-        typer.Option(metavar="PEM", help="Certificate.", rich_help_panel=_VIEW, show_default=False),
-    ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="Its key.", rich_help_panel=_VIEW, show_default=False)
-    ] = None,
-    insecure: Annotated[
-        bool,
-        typer.Option(
-            "--insecure",
-            help="Let other machines look without TLS: anybody between can read pictures and token.",
-            rich_help_panel=_VIEW,
-        ),
-    ] = False,
-    json_summary: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            metavar=_FLAG,
-            help="Print the closing summary as JSON.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = False,
-    overlay: Annotated[
-        Literal["contour", "fill", "heatmap", "none"],
-        typer.Option(metavar="STYLE", help="Draw the mask as contour, fill, heatmap or none.", rich_help_panel=_LOOK),
-    ] = "contour",
-    alpha: Annotated[
-        float, typer.Option(min=0.0, max=1.0, metavar="", help="Opacity of fill and heatmap.", rich_help_panel=_LOOK)
-    ] = 0.4,
-    hud: Annotated[
-        bool,
-        typer.Option(
-            "--hud/--no-hud", metavar=_FLAG, help="Show state, rate and delay in a corner.", rich_help_panel=_LOOK
-        ),
-    ] = True,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            metavar="",
-            help="Probability from which a pixel is polyp; by default the model's own.",
-            rich_help_panel=_MASK,
-            show_default=False,
-        ),
-    ] = None,
-    stabilise: Annotated[
-        Literal["off", "light", "strong"] | None,
-        typer.Option(
-            help="How much masks are held still; light by default, off for images.",
-            rich_help_panel=_MASK,
-            show_default=False,
-        ),
-    ] = None,
-    min_frames: Annotated[
-        str | None,
-        typer.Option(
-            metavar="K/N",
-            parser=_checked_min_frames,
-            autocompletion=lambda: ("1/1", "2/3", "3/5"),
-            help="Draw a polyp once K of N frames showed it; 2/3 by default, 1/1 for images.",
-            rich_help_panel=_MASK,
-            show_default=False,
-        ),
-    ] = None,
-    display: Annotated[
-        Literal["aligned", "passthrough"] | None,
-        typer.Option(
-            help="aligned: a frame waits for its own mask (files). passthrough: it is shown at once, with the newest "
-            "mask moved along (live).",
-            rich_help_panel=_LIVE,
-            show_default=False,
-        ),
-    ] = None,
-    max_staleness: Annotated[
-        float,
-        typer.Option(
-            min=10.0,
-            metavar="MS",
-            callback=_refuse_infinite,
-            help="passthrough: withhold an older mask.",
-            rich_help_panel=_LIVE,
-        ),
-    ] = 120.0,
-    live: Annotated[
-        bool,
-        typer.Option("--live", metavar=_FLAG, help="Play a file as if it were a camera.", rich_help_panel=_LIVE),
-    ] = False,
-    signal_timeout: Annotated[
-        float,
-        typer.Option(
-            min=0.2,
-            metavar="SECONDS",
-            callback=_refuse_infinite,
-            help="Without a picture for so long, there is no signal.",
-            rich_help_panel=_LIVE,
-        ),
-    ] = 2.0,
-    reconnect: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Attempts to open a lost source again; by default without end.",
-            rich_help_panel=_LIVE,
-            show_default=False,
-        ),
-    ] = None,
-    camera_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WxH",
-            parser=_checked_size,
-            autocompletion=lambda: ("1920x1080", "1280x720", "3840x2160"),
-            help="Size to ask for.",
-            rich_help_panel=_CAMERA,
-            show_default=False,
-        ),
-    ] = None,
-    camera_fps: Annotated[
-        float | None,
-        typer.Option(
-            min=1.0, metavar="FPS", callback=_refuse_infinite, help="Rate to ask for.", rich_help_panel=_CAMERA
-        ),
-    ] = None,
-    camera_format: Annotated[
-        Literal["MJPG", "YUYV", "NV12"] | None,
-        typer.Option(help="Format to ask for.", rich_help_panel=_CAMERA, show_default=False),
-    ] = None,
-    config: Annotated[  # noqa: ARG001  its callback has put it into the other options
-        Path | None,
-        typer.Option(
-            metavar="FILE.toml",
-            is_eager=True,
-            callback=_read_config,
-            help="Take options, and SOURCE, from there; what is given beside it wins.",
-            rich_help_panel=_SETTINGS,
-        ),
-    ] = None,
-    save_config: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.toml",
-            is_eager=True,
-            help="Write all options as they stand, then run.",
-            rich_help_panel=_SETTINGS,
-        ),
-    ] = None,
+    source: options.Source,
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
+    roi: options.Roi = "auto",
+    start: options.Start = 0.0,
+    duration: options.Duration = None,
+    limit: options.Limit = None,
+    output: options.Output = None,
+    results: options.Results = None,
+    masks: options.Masks = None,
+    events: options.Events = None,
+    snapshots: options.Snapshots = None,
+    redact: options.Redact = False,
+    show: options.Show = None,
+    json_summary: options.JsonSummary = False,
+    serve: options.Serve = None,
+    token: options.Token = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    insecure: options.Insecure = False,
+    overlay: options.Overlay = "contour",
+    alpha: options.Alpha = 0.4,
+    hud: options.Hud = True,
+    threshold: options.Threshold = None,
+    stabilise: options.Stabilise = None,
+    min_frames: options.MinFrames = None,
+    display: options.Display = None,
+    max_staleness: options.MaxStaleness = 120.0,
+    live: options.Live = False,
+    signal_timeout: options.SignalTimeout = 2.0,
+    reconnect: options.Reconnect = None,
+    camera_size: options.CameraSize = None,
+    camera_fps: options.CameraFps = None,
+    camera_format: options.CameraFormat = None,
+    config: options.Config = None,  # noqa: ARG001  its callback has put it into the other options
+    save_config: options.SaveConfig = None,
 ) -> None:
     """Segment polyps in a video, live or recorded, and draw them on the picture.
 
@@ -433,7 +120,7 @@ def stream(
         camera_format=camera_format,
         serve=serve,
         # a variable may be set for other runs; an option that would do nothing is a mistake
-        token=None if serve is None and token == os.environ.get(_TOKEN_VARIABLE) else token,
+        token=None if serve is None and token == os.environ.get(options.TOKEN_VARIABLE) else token,
         tls_cert=tls_cert,
         tls_key=tls_key,
         insecure=insecure,

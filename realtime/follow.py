@@ -72,11 +72,17 @@ def _moved_outline(outline: Outline, region: Box, motion: Motion) -> Outline | N
 
 
 def _moved_polyp(polyp: Polyp, segmentation: Segmentation, motion: Motion) -> Polyp | None:
-    """The polyp with its box moved; None once it has left the field."""
+    """The polyp with its box moved, and as much of its area as of its box is still in the field; None once none is."""
     region = segmentation.geometry.region
     left, top, right, bottom = motion.move_box(polyp.box, region)
-    x, y = max(math.floor(left), region.x), max(math.floor(top), region.y)
-    far_x, far_y = min(math.ceil(right), region.right), min(math.ceil(bottom), region.bottom)
-    if far_x <= x or far_y <= y:
+    whole = (right - left) * (bottom - top)
+    left, top = max(left, region.x), max(top, region.y)
+    right, bottom = min(right, region.right), min(bottom, region.bottom)
+    if right <= left or bottom <= top:
         return None
-    return replace(polyp, box=Box(x, y, far_x - x, far_y - y))
+    x, y = math.floor(left), math.floor(top)
+    box = Box(x, y, math.ceil(right) - x, math.ceil(bottom) - y)
+    share = motion.growth * (right - left) * (bottom - top) / whole
+    return replace(
+        polyp, box=box, area_px=max(round(polyp.area_px * share), 1), area_fraction=polyp.area_fraction * share
+    )

@@ -5,9 +5,9 @@ from typing import Literal
 
 from rt_seg.errors import EngineError
 
-from .capture import Upkeep
 from .crew import EngineCare
 from .frame import Rendered
+from .upkeep import Upkeep
 
 Display = Literal["aligned", "passthrough"]
 

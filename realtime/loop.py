@@ -68,6 +68,8 @@ class Run:
         source = self._opened = paced(reopen(), settings, stopped)
         opened.callback(source.close)
         info = self.source = source.info
+        for line in settings.unused:
+            _log.warning("%s: %s", info.name, line)
         check_roi(parse_roi(settings.roi), info.width, info.height)
         shared = self._shared = Shared.of(settings)
         opened.callback(shared.scribe.close, 0.0)

@@ -71,6 +71,11 @@ class Motion:
         x, y = (self.matrix @ np.array([0.5, 0.5, 1.0])).tolist()
         return x - 0.5, y - 0.5
 
+    @property
+    def growth(self) -> float:
+        """By how much areas grow."""
+        return abs(float(np.linalg.det(self.matrix[:, :2])))
+
     def warp(self, picture: UInt8Array) -> UInt8Array:
         """Move a probability or mask of the earlier picture to where it is in the later one.
 

@@ -12,14 +12,14 @@ from .field_of_view import parse_roi
 from .live import Display
 from .overlay import Style
 from .sources.camera import CameraMode, parse_size
-from .sources.open import is_live
+from .sources.open import is_camera, is_live
 from .stabilise import Mode
 from .view.address import parse_address
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """What `rt-seg stream` was asked for; `realtime/command.py` says what each means."""
+    """What `rt-seg stream` was asked for; `realtime/options.py` says what each means."""
 
     source: str
     engine: str = "auto"
@@ -64,6 +64,20 @@ class StreamSettings:
     def writes(self) -> bool:
         """Whether anything is written."""
         return any((self.output, self.results, self.masks, self.events, self.snapshots))
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """A line for each setting that does nothing with this source, as where a camera's settings serve for a file."""
+        of_cameras = {
+            "--camera-size": self.camera_size,
+            "--camera-fps": self.camera_fps,
+            "--camera-format": self.camera_format,
+        }
+        idle = [] if is_camera(self.source) else [name for name, value in of_cameras.items() if value is not None]
+        lines = [f"{name} is not used: the source is no camera" for name in idle]
+        if self.reconnect is not None and not is_live(self.source):
+            lines.append("--reconnect is not used: the source is neither a camera nor an address")
+        return tuple(lines)
 
     def check(self) -> None:
         """Refuse what cannot be used whatever the source.

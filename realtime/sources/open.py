@@ -27,7 +27,7 @@ _NETWORK_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "rtmp", "srt")
 def is_live(uri: str) -> bool:
     """Whether `open_source` would open a camera or a network address."""
     scheme = _SCHEME.match(uri)
-    return _is_camera(uri) if scheme is None else scheme.group(1).lower() != "file"
+    return is_camera(uri) if scheme is None else scheme.group(1).lower() != "file"
 
 
 def open_source(
@@ -63,14 +63,15 @@ def open_source(
         return _open_address(uri, scheme.group(1).lower(), selection, timeout)
     if uri == DEMO:
         return _open_demo(selection)
-    if _is_camera(uri):
+    if is_camera(uri):
         return _open_camera(uri, selection, camera)
     if not uri:
         raise SourceError("the source is empty; give a video, a folder of images, a camera, an address, or demo")
     return _open_path(uri, selection)
 
 
-def _is_camera(uri: str) -> bool:
+def is_camera(uri: str) -> bool:
+    """Whether `open_source` would open a camera or capture card."""
     return uri != DEMO and (uri.isdecimal() or uri.startswith(_CAMERA_DEVICES) or Path(uri).is_char_device())
 
 

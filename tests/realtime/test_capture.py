@@ -11,12 +11,13 @@ import pytest
 
 from rt_seg.errors import SourceError, SourceInterrupted
 from rt_seg.realtime.backoff import Backoff
-from rt_seg.realtime.capture import Capture, Upkeep
+from rt_seg.realtime.capture import Capture
 from rt_seg.realtime.frame import Frame, Span
 from rt_seg.realtime.live_clock import LiveClock
 from rt_seg.realtime.sources.selection import Selection
 from rt_seg.realtime.sources.source import Source, SourceInfo
 from rt_seg.realtime.statistics import Statistics
+from rt_seg.realtime.upkeep import Upkeep
 
 Step = Callable[[], object]
 
@@ -70,7 +71,9 @@ class Receiver:
             self.came.notify_all()
 
     def take_stand_in(self, frame: Frame) -> None:
-        self.stand_ins.append(frame)
+        with self.came:
+            self.stand_ins.append(frame)
+            self.came.notify_all()
         self.stood_in.set()
 
     def on_signal(self, present: bool, reason: str) -> None:
@@ -83,6 +86,10 @@ class Receiver:
     def wait_for_frames(self, count: int) -> None:
         with self.came:
             assert self.came.wait_for(lambda: len(self.frames) >= count, 20)
+
+    def wait_for_stand_ins(self, count: int) -> bool:
+        with self.came:
+            return self.came.wait_for(lambda: len(self.stand_ins) >= count, 20)
 
 
 def at_once() -> Backoff:
@@ -162,6 +169,33 @@ def test_a_stall_is_no_signal_and_its_end_is_signal() -> None:
     # the gap lasted: what comes after it is not stamped as if nothing had been
     assert receiver.frames[2].pts_seconds >= receiver.stand_ins[-1].pts_seconds >= receiver.frames[1].pts_seconds
     capture.stop()
+
+
+class Asleep(threading.Event):
+    """An event that says when somebody began to wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited_for = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited_for.set()
+        return super().wait(timeout)
+
+
+def test_stand_ins_follow_one_another_however_the_signal_was_lost() -> None:
+    """A connection breaks off while the watch sleeps: the picture goes on, long before a stall would be noticed."""
+    stopped = Asleep()
+    broken = Scripted(1, lambda: stopped.waited_for.wait(20), SourceInterrupted("gone"))
+    waits = Backoff(3600.0, 3600.0)
+    capture, receiver = live(broken, signal_timeout=3600.0, reconnect=None, backoff=lambda: waits, stopped=stopped)
+    capture.start()
+    came = receiver.wait_for_stand_ins(3)
+    capture.stop()
+    assert came
+    assert receiver.ended.wait(5)
+    times = [frame.pts_seconds for frame in receiver.stand_ins]
+    assert all(one < other for one, other in pairwise(times))
 
 
 def test_a_reader_that_hangs_is_left_behind_and_adds_nothing() -> None:

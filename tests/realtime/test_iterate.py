@@ -377,3 +377,12 @@ def test_settings_are_those_of_the_command() -> None:
     assert keywords.keys() <= options.keys()
     differing = {name for name, item in keywords.items() if item.default != options[name].default}
     assert differing == {"display"}
+
+
+def test_a_setting_that_does_nothing_is_logged(
+    write_clip: WriteClip, tiny_model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What only a camera takes is said to be unused for a file."""
+    clip = write_clip(tmp_path / "clip.mp4", frames=2)
+    with rt_seg.stream(clip, engine=tiny_model_path, camera_fps=30.0):
+        assert "--camera-fps is not used" in caplog.text

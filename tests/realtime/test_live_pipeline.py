@@ -17,7 +17,6 @@ from rt_seg.errors import EngineError, InputError, OutputError
 from rt_seg.realtime import outlet as outlet_module
 from rt_seg.realtime import pipeline as pipeline_module
 from rt_seg.realtime.backoff import Backoff
-from rt_seg.realtime.capture import Upkeep
 from rt_seg.realtime.channel import Policy
 from rt_seg.realtime.crew import EngineCare
 from rt_seg.realtime.frame import Frame, Polyp, Prepared, Rendered, Segmentation, Showing, Span
@@ -28,6 +27,7 @@ from rt_seg.realtime.segment import Segment
 from rt_seg.realtime.sinks.sink import Sink
 from rt_seg.realtime.sources.source import SourceInfo
 from rt_seg.realtime.state import Status
+from rt_seg.realtime.upkeep import Upkeep
 
 pytestmark = pytest.mark.slow  # most of them run a whole process or stream
 

@@ -25,11 +25,12 @@ from typer.testing import CliRunner
 
 from rt_seg.cli import app
 from rt_seg.realtime.backoff import Backoff
-from rt_seg.realtime.capture import Capture, Upkeep
+from rt_seg.realtime.capture import Capture
 from rt_seg.realtime.frame import Frame, Span
 from rt_seg.realtime.sources.network import NetworkSource
 from rt_seg.realtime.sources.selection import Selection
 from rt_seg.realtime.statistics import Statistics
+from rt_seg.realtime.upkeep import Upkeep
 
 pytestmark = pytest.mark.slow  # most of them run a whole process or stream
 
@@ -55,6 +56,13 @@ def frames_of(path: Path) -> list[float]:
     """Presentation time of each frame of a recording in seconds."""
     with av.open(str(path)) as container:
         return [float(frame.time) for frame in container.decode(video=0)]
+
+
+def until_recorded(output: Path, process: "subprocess.Popen[str]") -> None:
+    """Wait for the first bytes of a recording."""
+    while not (output.exists() and output.stat().st_size):
+        assert process.poll() is None
+        time.sleep(0.02)  # a file tells nobody that it grows
 
 
 def send_endless(handler: BaseHTTPRequestHandler, data: bytes) -> None:
@@ -235,9 +243,7 @@ def test_a_signal_ends_it_inside_a_hung_call_of_ffmpeg(
     arguments = [f"http://{serve(fall_silent)}/", "--engine", tiny_model_path, "-o", output, "--json"]
     with start(*arguments, "--signal-timeout", 300) as process:
         read_until(process.stderr, "engine")
-        while not (output.exists() and output.stat().st_size):
-            assert process.poll() is None
-            threading.Event().wait(0.02)
+        until_recorded(output, process)
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=15)
     silent.set()
@@ -339,9 +345,7 @@ def test_closing_the_window_ends_a_stream(how: str, display: str, tiny_model_pat
         find = [xdotool, "search", "--sync", "--onlyvisible", "--name", "^rt-seg$"]
         found = subprocess.run(find, env=here, capture_output=True, text=True, check=True, timeout=60)
         window = found.stdout.split()[-1]
-        while not (output.exists() and output.stat().st_size):
-            assert process.poll() is None
-            time.sleep(0.02)  # a file tells nobody that it grows
+        until_recorded(output, process)
         press = [xdotool, "windowfocus", window, "key", "q"]
         close = [sys.executable, "-c", CLOSE_BUTTON, window]
         subprocess.run(press if how == "q" else close, env=here, check=True, timeout=60)

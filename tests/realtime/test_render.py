@@ -136,11 +136,11 @@ def test_a_mask_follows_the_tissue() -> None:
 
 
 class Shift(GlobalMotion):
-    """Says that every picture moved by the same share of the field."""
+    """Says that every picture moved by the same share of the field, and grew about its upper left corner."""
 
-    def __init__(self, x: float) -> None:
+    def __init__(self, x: float, zoom: float = 1.0) -> None:
         super().__init__()
-        self._motion = Motion(np.array([[1.0, 0.0, x], [0.0, 1.0, 0.0]]), 1.0, 1.0)
+        self._motion = Motion(np.array([[zoom, 0.0, x], [0.0, zoom, 0.0]]), 1.0, 1.0)
 
     def estimate(self, earlier: UInt8Array, later: UInt8Array) -> Motion:
         del earlier, later
@@ -152,6 +152,19 @@ def filled(outlines: Sequence[npt.NDArray[np.float32]]) -> UInt8Array:
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     cv2.fillPoly(mask, [np.rint(outline - 0.5).astype(np.int32) for outline in outlines], 255)
     return mask
+
+
+@pytest.mark.parametrize(("x", "zoom"), [(0.1, 1.0), (0.42, 1.0), (0.6, 1.0), (0.0, 1.2), (0.1, 0.8)])
+def test_a_polyp_that_moved_has_the_area_of_its_moved_mask(x: float, zoom: float) -> None:
+    """Also where the field's edge cuts it or the camera came closer: never more than its box holds."""
+    newest = segmentation_of(frame_at(0, 100, 100))
+    moved = Follow(10.0, Shift(x, zoom))(frame_at(1, 100, 100), newest)
+    assert moved is not None
+    (polyp,), (measured,) = moved.polyps, find_polyps(moved.probability, GEOMETRY, 128)
+    assert polyp.area_px <= polyp.box.width * polyp.box.height
+    # a disc's part is estimated by that of its box
+    assert polyp.area_px == pytest.approx(measured.area_px, rel=0.15 if x < 0.5 else 0.6)
+    assert polyp.area_fraction == pytest.approx(polyp.area_px / (WIDTH * HEIGHT), rel=0.01)
 
 
 @pytest.mark.parametrize("x", [0.1, 0.42])

@@ -2,10 +2,10 @@
 
 import gc
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -212,15 +212,27 @@ class Gate:
         return self._network(frames)
 
 
-def until_queued(worker: Worker, count: int) -> None:
-    """Wait until so many callers wait for their turn."""
-    deadline = time.monotonic() + 30
-    while worker._requests.qsize() < count:  # pyright: ignore[reportPrivateUsage] - callers have no other trace
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+@pytest.fixture
+def arrivals(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Released once for each request that a caller puts into the worker's queue."""
+    arrived = threading.Semaphore(0)
+
+    class Telling(SimpleQueue[Any]):
+        def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+            super().put(item, block, timeout)
+            arrived.release()
+
+    monkeypatch.setattr(module, "SimpleQueue", Telling)
+    return arrived
 
 
-def test_several_frames_are_in_flight(make: MakeWorker, machine: Machine) -> None:
+def until_arrived(arrivals: threading.Semaphore, count: int) -> None:
+    """Wait until so many requests were put into the queue."""
+    for _ in range(count):
+        assert arrivals.acquire(timeout=30)
+
+
+def test_several_frames_are_in_flight(make: MakeWorker, machine: Machine, arrivals: threading.Semaphore) -> None:
     """While the first frame is computed, the next ones are enqueued on their own streams, with their own memory."""
     worker = make(in_flight=3)
     gate = Gate(machine)
@@ -230,7 +242,7 @@ def test_several_frames_are_in_flight(make: MakeWorker, machine: Machine) -> Non
         answers = [pool.submit(run, worker, frames[0])]
         assert gate.reached.wait(30)
         answers += [pool.submit(run, worker, frame) for frame in frames[1:]]
-        until_queued(worker, 5)
+        until_arrived(arrivals, 6)
         gate.opened.set()
         for frame, answer in zip(frames, answers, strict=True):
             np.testing.assert_array_equal(answer.result(30), frame[..., 2])
@@ -279,7 +291,9 @@ def test_a_gpu_that_disappears(make: MakeWorker, machine: Machine, call: str) ->
     assert machine.left() == {}
 
 
-def test_all_who_wait_learn_that_the_gpu_is_gone(make: MakeWorker, machine: Machine) -> None:
+def test_all_who_wait_learn_that_the_gpu_is_gone(
+    make: MakeWorker, machine: Machine, arrivals: threading.Semaphore
+) -> None:
     """Frames in flight and frames in the queue fail with the same line; nobody waits for ever."""
     worker = make(in_flight=2)
     gate = Gate(machine)
@@ -287,7 +301,7 @@ def test_all_who_wait_learn_that_the_gpu_is_gone(make: MakeWorker, machine: Mach
         answers = [pool.submit(run, worker, pictures(1))]
         assert gate.reached.wait(30)
         answers += [pool.submit(run, worker, pictures(1)) for _ in range(5)]
-        until_queued(worker, 5)
+        until_arrived(arrivals, 6)
         machine.fail("Event.synchronize", LOST)
         gate.opened.set()
         outcomes = [answer.exception(30) for answer in answers]
