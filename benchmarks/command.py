@@ -52,8 +52,8 @@ def evaluate(
     roi: Annotated[
         Literal["auto", "full"],
         typer.Option(
-            help="Part of the picture that is segmented: auto finds the endoscope's field of view, as stream does; full "
-            "takes all, as published figures do. Either way the whole mask counts."
+            help="Part of the picture that is segmented: auto finds the endoscope's field of view, as stream does; "
+            "full takes all, as published figures do. Either way the whole mask counts."
         ),
     ] = "auto",
     threshold: Annotated[

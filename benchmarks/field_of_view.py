@@ -20,10 +20,10 @@ from rich.progress import track
 from rich.table import Table
 
 from rt_seg.engines.engine import Engine
+from rt_seg.engines.field_of_view import Roi
 from rt_seg.engines.geometry import Box
 from rt_seg.engines.load import load_engine
 from rt_seg.engines.masks import dice
-from rt_seg.realtime.field_of_view import Roi
 from rt_seg.realtime.frame import Frame
 from rt_seg.realtime.preprocess import Preprocess
 from rt_seg.realtime.regions import frame_mask

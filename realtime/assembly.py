@@ -7,12 +7,12 @@ from functools import partial
 from typing import Protocol
 
 from rt_seg.engines.engine import Engine
+from rt_seg.engines.field_of_view import parse_roi
 
 from .assess import Assess
 from .channel import Policy
 from .controls import Controls
 from .crew import EngineCare
-from .field_of_view import parse_roi
 from .follow import Follow
 from .frame import Frame, Prepared, Rendered, Segmentation, Showing
 from .hud import Hud

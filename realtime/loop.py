@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 
 from rt_seg.engines.engine import Engine
+from rt_seg.engines.field_of_view import check_roi, parse_roi
 from rt_seg.engines.load import load_engine
 
 from .assembly import (
@@ -21,7 +22,6 @@ from .assembly import (
     paced,
 )
 from .channel import Channel, ChannelClosed, Policy
-from .field_of_view import check_roi, parse_roi
 from .frame import Rendered, Showing
 from .hud import Hud
 from .overlay import Overlay

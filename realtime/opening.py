@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from rt_seg.engines.engine import Engine, EngineInfo
+from rt_seg.engines.field_of_view import check_roi, parse_roi
 from rt_seg.engines.load import load_engine
 
 from .assembly import (
@@ -19,7 +20,6 @@ from .assembly import (
     paced,
 )
 from .crew import INFERENCE_NICENESS
-from .field_of_view import check_roi, parse_roi
 from .outputs import Outputs, without_identity
 from .pipeline import Pipeline
 from .report import Report

@@ -62,7 +62,7 @@ def _refuse_no_duration(seconds: float | None) -> float | None:
 
 
 def _checked_roi(text: str) -> str:
-    from .field_of_view import parse_roi
+    from rt_seg.engines.field_of_view import parse_roi
 
     if text != "auto":  # the default needs no check, and completion no library
         parse_roi(text)

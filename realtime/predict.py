@@ -29,9 +29,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rt_seg.engines.engine import Engine
+from rt_seg.engines.field_of_view import Roi
 from rt_seg.errors import InputError, OutputError, SourceError
 
-from .field_of_view import Roi
 from .frame import Frame, Segmentation
 from .overlay import Overlay
 from .preprocess import Preprocess

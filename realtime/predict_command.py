@@ -72,10 +72,10 @@ def predict(
     from rich.console import Console
     from rich.progress import track
 
+    from rt_seg.engines.field_of_view import parse_roi
     from rt_seg.engines.load import load_engine
     from rt_seg.errors import SourceError
 
-    from .field_of_view import parse_roi
     from .overlay import Overlay
     from .predict import Predictor, check_output, find_images
     from .signals import ending_signals

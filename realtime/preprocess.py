@@ -2,12 +2,12 @@
 
 import time
 
+from rt_seg.engines.field_of_view import FieldOfView, Roi
 from rt_seg.engines.geometry import Box, Geometry
 from rt_seg.engines.resize import resize_image
 from rt_seg.engines.spec import ModelSpec
 from rt_seg.errors import InputError
 
-from .field_of_view import FieldOfView, Roi
 from .frame import Frame, Prepared, Span
 
 

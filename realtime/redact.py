@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rt_seg.engines.field_of_view import FieldOfView
 from rt_seg.engines.geometry import Box
-
-from .field_of_view import FieldOfView
 
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]

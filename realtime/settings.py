@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rt_seg.engines.field_of_view import parse_roi
 from rt_seg.engines.load import PrecisionChoice
 from rt_seg.errors import InputError
 
 from .controls import parse_min_frames
-from .field_of_view import parse_roi
 from .live import Display
 from .overlay import Style
 from .sources.camera import CameraMode, parse_size

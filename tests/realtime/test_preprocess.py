@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from rt_seg.engines.field_of_view import Roi
 from rt_seg.engines.geometry import Box
 from rt_seg.engines.resize import resize_image
 from rt_seg.engines.samples import load_samples
 from rt_seg.engines.spec import ModelSpec
 from rt_seg.errors import InputError
-from rt_seg.realtime.field_of_view import Roi
 from rt_seg.realtime.frame import Frame
 from rt_seg.realtime.preprocess import Preprocess
 

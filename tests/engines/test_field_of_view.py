@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from rt_seg.engines.field_of_view import FieldOfView, Roi, parse_roi
 from rt_seg.engines.geometry import Box
 from rt_seg.engines.samples import load_samples
 from rt_seg.errors import InputError
 from rt_seg.realtime.demo.make_demo import FIELD_HEIGHT, FIELD_WIDTH, FIELD_X, FIELD_Y
-from rt_seg.realtime.field_of_view import FieldOfView, Roi, parse_roi
 from rt_seg.realtime.sources.open import open_source
 
 UInt8Array = npt.NDArray[np.uint8]
