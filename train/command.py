@@ -52,6 +52,14 @@ def train(
         list[Path] | None,
         typer.Option(help="List of images never to use; may be repeated.", rich_help_panel=_DATA, show_default=False),
     ] = None,
+    roi: Annotated[
+        Literal["auto", "full"],
+        typer.Option(
+            help="Part of the pictures to train on: auto finds the endoscope's field of view, which is what stream "
+            "shows the network; full takes all.",
+            rich_help_panel=_DATA,
+        ),
+    ] = "auto",
     augment: Annotated[
         Literal["none", "light", "strong"],
         typer.Option(
@@ -197,6 +205,7 @@ def train(
         validation=str(Path(validation).resolve()) if Path(validation).is_file() else validation,
         exclude=tuple(str(path.resolve()) for path in exclude or ()),
         test=_absolute(test),
+        roi=roi,
         image_size=image_size,
         epochs=epochs,
         batch_size=batch_size,

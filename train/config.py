@@ -43,6 +43,7 @@ class TrainingConfig:
         validation: List of the images to validate on, or a share (0-1) of the split's images.
         exclude: Lists of images that are never used.
         test: List of images that the network will be tested on: a run that would use one is refused.
+        roi: Part of the pictures that is trained and validated on, see `pipeline.TrainingImages`.
         image_size: Side of the network's input in pixels.
         epochs: Passes over the training images.
         batch_size: Pictures a step.
@@ -71,6 +72,7 @@ class TrainingConfig:
     validation: str = "0.1"
     exclude: tuple[str, ...] = ()
     test: str | None = None
+    roi: str = "auto"
     image_size: int = 256
     epochs: int = 60
     batch_size: int = 16
@@ -117,6 +119,7 @@ class TrainingConfig:
         is_object = isinstance(values, dict)  # pyright: ignore[reportUnnecessaryIsInstance]  it is whatever JSON holds
         if not is_object or not {"data", "model"} <= values.keys() <= known:
             raise DataError(f"{path}: does not hold the settings of a run of this version; train anew")
+        values.setdefault("roi", "full")  # of runs from before there was a choice
         values["data"], values["exclude"] = tuple(values["data"]), tuple(values.get("exclude", ()))
         return cls(**values)
 

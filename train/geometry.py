@@ -7,10 +7,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rt_seg.engines.field_of_view import FieldOfView
 from rt_seg.engines.resize import resize_double, resize_mask
 
 UInt8Array = npt.NDArray[np.uint8]
 
+_KEPT_SHARE = 0.99  # of a mask that must lie inside the field: some run a few pixels over its edge
 _BLACK = 30
 """Level up to which a pixel of all three channels counts as beyond the field of view."""
 
@@ -52,6 +54,22 @@ class Warp:
         ]
         binary = np.where(pictures[1] > 127, np.uint8(255), np.uint8(0))
         return pictures[0].astype(np.uint8, copy=False), binary
+
+
+def in_field(image: UInt8Array, mask: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
+    """Both cut to the endoscope's field of view, as ``rt-seg stream`` cuts; whole where that would cut into a polyp.
+
+    Args:
+        image: uint8 ``[H, W, 3]``, BGR.
+        mask: uint8 ``[H, W]``, 0 and 255.
+
+    Returns:
+        Views of both.
+    """
+    rows, columns = FieldOfView(steady=False).find(image).slices
+    if np.count_nonzero(mask[rows, columns]) < _KEPT_SHARE * np.count_nonzero(mask):
+        return image, mask
+    return image[rows, columns], mask[rows, columns]
 
 
 def doubled(image: UInt8Array, mask: UInt8Array, side: int) -> tuple[UInt8Array, UInt8Array]:

@@ -9,10 +9,11 @@ import numpy.typing as npt
 from .appearance import change_appearance, change_colour
 from .data import Pair, read_pair
 from .frameworks import tf
-from .geometry import close_up_warp, doubled, flip_warp, identity_warp, random_warp
+from .geometry import close_up_warp, doubled, flip_warp, identity_warp, in_field, random_warp
 
 UInt8Array = npt.NDArray[np.uint8]
 Augmentation = Literal["none", "light", "strong"]
+Roi = Literal["auto", "full"]
 
 _CLOSE_UPS = 0.3
 """Share of the samples that strong augmentation makes close-ups of."""
@@ -26,18 +27,22 @@ class TrainingImages:
     Args:
         pairs: What to read.
         image_size: Side of the network's input in pixels.
+        roi: ``auto``: only the endoscope's field of view, see `in_field`; ``full``: whole pictures.
 
     Raises:
         DataError: A file is unusable.
     """
 
-    def __init__(self, pairs: Sequence[Pair], image_size: int) -> None:
+    def __init__(self, pairs: Sequence[Pair], image_size: int, roi: Roi = "full") -> None:
         self.image_size = image_size
         self._double = 2 * image_size
         self._images = np.empty((len(pairs), self._double, self._double, 3), np.uint8)
         self._masks = np.empty((len(pairs), self._double, self._double), np.uint8)
         for number, pair in enumerate(pairs):
-            self._images[number], self._masks[number] = doubled(*read_pair(pair), image_size)
+            image, mask = read_pair(pair)
+            if roi == "auto":
+                image, mask = in_field(image, mask)
+            self._images[number], self._masks[number] = doubled(image, mask, image_size)
 
     def __len__(self) -> int:
         return len(self._images)

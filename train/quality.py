@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from rt_seg.engines.engine import Engine
+from rt_seg.engines.field_of_view import FieldOfView
 from rt_seg.engines.masks import Confusion, threshold_level
 from rt_seg.engines.resize import resize_image
 
@@ -24,7 +25,8 @@ class Score:
 def score_engine(engine: Engine, pairs: Sequence[Pair]) -> Score:
     """Run an engine on images as deployment does, and compare with their masks.
 
-    The probability is stretched to the size of the mask, then cut at the spec's threshold.
+    It sees the endoscope's field of view; its probability is stretched back over that, then cut at the spec's
+    threshold. Outside nothing is found, and the whole mask counts.
 
     Args:
         engine: What to score.
@@ -40,9 +42,11 @@ def score_engine(engine: Engine, pairs: Sequence[Pair]) -> Score:
     iou: list[float] = []
     for pair in pairs:
         image, mask = read_pair(pair)
-        probability = engine.infer(resize_image(image, spec.width, spec.height, spec.interpolation)[None])[0]
-        height, width = mask.shape
-        stretched = np.asarray(cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+        field = FieldOfView(steady=False).find(image)
+        seen = resize_image(image[field.slices], spec.width, spec.height, spec.interpolation)
+        probability = engine.infer(seen[None])[0]
+        stretched = np.zeros(mask.shape, np.uint8)
+        stretched[field.slices] = cv2.resize(probability, (field.width, field.height), interpolation=cv2.INTER_LINEAR)
         confusion = Confusion.of(stretched >= level, mask > 0)
         dice.append(float(confusion.dice))
         iou.append(float(confusion.iou))

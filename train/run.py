@@ -19,7 +19,7 @@ from .history import HISTORY, History
 from .keras_file import BEST_MODEL, copy_weights, load_keras_model
 from .losses import loss_function
 from .models import build_model
-from .pipeline import Augmentation, TrainingImages, training_batches
+from .pipeline import Augmentation, Roi, TrainingImages, training_batches
 from .precision import computing_in
 from .schedule import SCHEDULES, Schedule
 from .split import split_pairs
@@ -132,7 +132,8 @@ class Trainer:
         self._console.print(f"{len(training)} images to train on, {len(validation)} to validate on")
         for name, pairs in (("train.txt", training), ("validation.txt", validation)):
             (self._folder / name).write_text("".join(f"{pair.name}\n" for pair in pairs), encoding="utf-8")
-        return TrainingImages(training, config.image_size), TrainingImages(validation, config.image_size)
+        size, roi = config.image_size, cast("Roi", config.roi)
+        return TrainingImages(training, size, roi), TrainingImages(validation, size, roi)
 
     def _open_checkpoints(self) -> Any:
         state = tf.train.Checkpoint(

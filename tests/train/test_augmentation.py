@@ -9,7 +9,7 @@ import pytest
 
 from rt_seg.engines import resize_image
 from rt_seg.train import appearance
-from rt_seg.train.data import find_pairs, read_pair
+from rt_seg.train.data import Pair, find_pairs, read_pair
 from rt_seg.train.geometry import Warp, close_up_warp, identity_warp, random_warp
 from rt_seg.train.pipeline import TrainingImages, training_batches
 
@@ -139,6 +139,24 @@ def test_polyp_free_images_are_repeated(data_folder: Path) -> None:
     [(_pictures, masks)] = list(dataset)
     assert steps == 1
     assert int((masks.numpy().max(axis=(1, 2, 3)) == 0).sum()) == 6
+
+
+def test_field_of_view_is_trained_on_unless_it_would_cut_a_polyp(tmp_path: Path) -> None:
+    """With `auto` a picture between borders fills the sample; one whose mask lies on the border is taken whole."""
+    pairs = []
+    for name, left in (("inside", 260), ("outside", 20)):
+        image, mask = np.zeros((240, 480, 3), np.uint8), np.zeros((240, 480), np.uint8)
+        image[:, 220:460] = (60, 80, 160)
+        mask[100:140, left : left + 80] = 255
+        pairs.append(Pair(name, tmp_path / f"{name}.png", tmp_path / f"{name}-mask.png"))
+        cv2.imwrite(str(pairs[-1].image), image)
+        cv2.imwrite(str(pairs[-1].mask), mask)
+    whole, field = TrainingImages(pairs, 64), TrainingImages(pairs, 64, "auto")
+    rng = np.random.default_rng(0)
+    lit = [[(images.sample(number, "none", rng)[0] > 0).mean() for number in (0, 1)] for images in (whole, field)]
+    assert lit[0] == pytest.approx([0.5, 0.5], abs=0.02)
+    assert lit[1] == pytest.approx([1.0, 0.5], abs=0.02)
+    assert (field.sample(0, "none", rng)[1] > 0).mean() == pytest.approx(40 * 80 / 240**2, rel=0.2)
 
 
 def test_pictures_without_augmentation_are_what_was_read(data_folder: Path) -> None:
