@@ -200,10 +200,11 @@ def stream(
     redact: Annotated[
         bool,
         typer.Option(
-            "--redact",
+            "--redact/--no-redact",
             metavar=_FLAG,
             help="Leave out all that may name a patient: what is outside the field of view, text in it, sound, names.",
             rich_help_panel=_OUTPUT,
+            show_default=False,
         ),
     ] = False,
     show: Annotated[
@@ -246,18 +247,21 @@ def stream(
     insecure: Annotated[
         bool,
         typer.Option(
-            "--insecure",
+            "--insecure/--no-insecure",
+            metavar=_FLAG,
             help="Let other machines look without TLS: anybody between can read pictures and token.",
             rich_help_panel=_VIEW,
+            show_default=False,
         ),
     ] = False,
     json_summary: Annotated[
         bool,
         typer.Option(
-            "--json",
+            "--json/--no-json",
             metavar=_FLAG,
             help="Print the closing summary as JSON.",
             rich_help_panel=_OUTPUT,
+            show_default=False,
         ),
     ] = False,
     overlay: Annotated[
@@ -324,7 +328,13 @@ def stream(
     ] = 120.0,
     live: Annotated[
         bool,
-        typer.Option("--live", metavar=_FLAG, help="Play a file as if it were a camera.", rich_help_panel=_LIVE),
+        typer.Option(
+            "--live/--no-live",
+            metavar=_FLAG,
+            help="Play a file as if it were a camera.",
+            rich_help_panel=_LIVE,
+            show_default=False,
+        ),
     ] = False,
     signal_timeout: Annotated[
         float,

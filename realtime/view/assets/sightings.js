@@ -103,7 +103,9 @@ export class Sightings extends EventTarget {
     const button = make("button", { type: "button", className: "card" }, image,
       make("span", {}, make("b", {}, `${id}`), when, seen));
     button.dataset.id = id;
+    const atStart = this.#strip.scrollLeft < 8 && this.#strip.scrollTop < 8;
     this.#strip.prepend(make("li", {}, button));
+    if (atStart) this.#strip.scrollTo(0, 0); // who looks at the newest sees the newest
     if (this.#strip.contains(document.activeElement)) button.tabIndex = -1;
     else this.#stopAt(button);
     const card = { button, when, seen, picture: new Thumbnail(image) };
