@@ -153,6 +153,7 @@ function lose(reason) {
 
 function refresh() {
   state.show(picture, player.isOpen);
+  sightings.seeing = state.isSeeing(picture.shownAt);
   showMarked();
 }
 

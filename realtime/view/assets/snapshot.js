@@ -50,7 +50,7 @@ export class SnapshotDialog extends EventTarget {
       fact("Frames", count(sighting.frames)),
       fact("Confidence", percent(sighting.confidence)),
       fact("Largest area", `${area(sighting.area_fraction)} of the picture`),
-      ...(sighting.ended ? [] : [fact("Now", "in view")]),
+      ...(this.#sightings.isInView(sighting) ? [fact("Now", "in view")] : []),
     );
     byId("snapshot-overlay").setAttribute("aria-pressed", String(this.#overlay));
     byId("snapshot-jump").hidden = !this.canJump(sighting);

@@ -35,6 +35,8 @@ const STOPPED = "recording stopped"; // has a place of its own
 
 const MOVING = new Set(["live", "stale", "black", "unassessable", "unavailable"]);
 
+const BLIND = new Set(["connecting", "starting", "lost", "late", "no_signal", "unavailable"]); // nothing is found in these
+
 export class StateView {
   #said = null;
   #staleSince = null;
@@ -71,6 +73,11 @@ export class StateView {
   /** Whether what is shown is the present. */
   isPresent(shownAt) {
     return MOVING.has(this.current(shownAt));
+  }
+
+  /** Whether pictures come and are segmented. */
+  isSeeing(shownAt) {
+    return !BLIND.has(this.current(shownAt));
   }
 
   /** Show it. `picture`: what is drawn; `playing`: a recording is in its place. */

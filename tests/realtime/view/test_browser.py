@@ -236,6 +236,7 @@ _MEND: tuple[Callable[[Ward], None], ...] = (
     lambda ward: setattr(ward, "slow", False),
     lambda ward: setattr(ward, "broken", False),
 )
+_BLIND = {"no_signal", "unavailable"}  # no sighting is in view then
 _AXE_LOOKS_AT = {"no_signal", "unassessable", "unavailable"}  # a state of each level, with and without veil
 
 
@@ -254,6 +255,8 @@ def test_each_state_is_unmistakable(tmp_path: Path, run_here: RunHere, look: Loo
         happen(ward)
         _comes(page, state, veiled=veiled)
         seen.append(_said(page))
+        if state in _BLIND:
+            expect(page.locator("#strip .card.open")).to_have_count(0)
         _shoot_all(page, shoot, state)
         if state in _AXE_LOOKS_AT:
             assert violations(page) == []
