@@ -30,7 +30,7 @@ def test_the_page_itself_is_measured(tmp_path: Path) -> None:
         find_browser()
     except MissingDependencyError as exc:
         pytest.skip(str(exc))
-    found = measure(make_clip(tmp_path / "clip.mp4", 320, 240, 20 * FPS), 1, 1.0, browser=True)
+    found = measure(make_clip(tmp_path / "clip.mp4", 320, 240, 40 * FPS), 1, 1.0, browser=True)
     delays = found["delays"][BROWSER]
     assert len(delays["capture"]) >= 5
     assert median(delays["hand-over"]) > 0

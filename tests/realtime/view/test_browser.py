@@ -221,11 +221,19 @@ def _blurred(index: int) -> UInt8Array:
     return np.asarray(cv2.GaussianBlur(picture(index), (0, 0), 12), np.uint8)
 
 
+def _black(_index: int) -> UInt8Array:
+    return np.zeros_like(picture(0))
+
+
+def _still(_index: int) -> UInt8Array:
+    return picture(0)
+
+
 # what befalls the stream, the state that follows, and whether the picture is veiled
 _EVENTS: dict[str, tuple[Callable[[Ward], None], bool]] = {
     "unassessable": (lambda ward: setattr(ward, "paint", _blurred), False),
-    "black": (lambda ward: setattr(ward, "paint", lambda _index: np.zeros_like(picture(0))), False),
-    "frozen": (lambda ward: setattr(ward, "paint", lambda _index: picture(0)), False),
+    "black": (lambda ward: setattr(ward, "paint", _black), False),
+    "frozen": (lambda ward: setattr(ward, "paint", _still), False),
     "no_signal": (lambda ward: ward.signal.clear(), True),
     "stale": (lambda ward: setattr(ward, "slow", True), False),
     "unavailable": (lambda ward: setattr(ward, "broken", True), False),

@@ -134,7 +134,7 @@ def test_a_file_that_has_ended_can_be_looked_at_again(start: Start, clip: Path, 
         assert client.get(part["address"], headers={"Range": f"bytes={size}-"}).status_code == 416
         assert client.get("/readyz").status_code == 200
         assert client.get("/api/sightings/1.jpg").status_code == 200
-    with av.open(io.BytesIO(whole.content)) as container:
+    with av.open(io.BytesIO(whole.content), "r") as container:
         assert sum(1 for _ in container.decode(video=0)) == FRAMES
     assert process.end(signal.SIGINT) == 0, process.output
     assert f"{FRAMES} frames in, {FRAMES} out" in process.output
