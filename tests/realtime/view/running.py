@@ -68,10 +68,12 @@ def told_until(client: ClientConnection, holds: Callable[[dict[str, Any]], bool]
 
 
 def record_in_parts(client: ClientConnection) -> None:
-    """Switch a recording that goes on off and on again."""
-    for recording in (False, True):
-        told_until(client, lambda told, on=not recording: told["type"] == "state" and told["recording"] is on)
-        client.send(json.dumps({"type": "set", "recording": recording}))
+    """Switch a recording that goes on off, and on again after a second of the stream."""
+    told_until(client, lambda told: told["type"] == "state" and told["recording"])
+    client.send(json.dumps({"type": "set", "recording": False}))
+    off = told_until(client, lambda told: told["type"] == "state" and not told["recording"])
+    told_until(client, lambda told: told["type"] == "state" and told["time"] > off["time"] + 1)
+    client.send(json.dumps({"type": "set", "recording": True}))
     told_until(client, lambda told: told["type"] == "state" and told["recording"])
 
 
