@@ -4,10 +4,10 @@ Both transports are measured on one stream, in turns: the WebSocket that the pag
 of its own decodes each picture; it has the server's clock, as both are on one machine. Two delays are printed: from the
 hand-over to the view, which is what the view adds, and from the frame complete in memory.
 
-What a browser adds (decoding, drawing, the next refresh of the screen) is not in these figures: the page measures and
-reports it by itself (``browser_delay_ms`` of ``/api/state``, ``rt_seg_browser_delay_seconds`` of ``/metrics``).
+What a browser adds (decoding, drawing, the next refresh of the screen) is not in these figures: the page measures it by
+itself. With ``--browser`` the page is opened in Chromium, and its own delays are what is measured.
 
-Run as ``python -m rt_seg.benchmarks.view``.
+Run as ``python -m rt_seg.benchmarks.view``, or ``python -m rt_seg.benchmarks.view --browser --rounds 1 --seconds 60``.
 """
 
 import json
@@ -24,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rt_seg.errors import RtSegError
+from rt_seg.errors import MissingDependencyError, RtSegError
 from rt_seg.realtime.frame import Rendered
 from rt_seg.realtime.pipeline import Pipeline
 from rt_seg.realtime.settings import StreamSettings
@@ -32,10 +32,13 @@ from rt_seg.realtime.stream import run_stream
 
 from .clips import FPS, loop_clip, make_clip
 from .live_parts import Quiet, cells
+from .view_browser import find_browser
 
 TRANSPORTS = ("websocket", "mjpeg")
+BROWSER = "page in Chromium"
+_MODULES = dict.fromkeys(TRANSPORTS, "view_client") | {BROWSER: "view_browser"}
 _START_SECONDS = 60.0
-_SPARE_SECONDS = 5  # of a client's start, for each turn
+_SPARE_SECONDS = 20  # of a client's start, for each turn; a browser takes a while
 
 
 class HandedOver:
@@ -47,10 +50,12 @@ class HandedOver:
 
     def __init__(self) -> None:
         self.at_ms: dict[int, float] = {}
+        self.captured_ms: dict[int, float] = {}
 
     def write(self, rendered: Rendered) -> None:
         """See `Sink.write`."""
         self.at_ms[rendered.frame.index] = time.perf_counter_ns() / 1e6
+        self.captured_ms[rendered.frame.index] = rendered.frame.captured_ns / 1e6
 
     def close(self) -> None:
         """See `Sink.close`."""
@@ -77,11 +82,12 @@ class Watched(Quiet):
         self.runs.set()
 
 
-def measure(clip: Path, rounds: int, seconds: float) -> dict[str, Any]:
-    """Play a clip live and look at it by both transports in turn.
+def measure(clip: Path, rounds: int, seconds: float, *, browser: bool = False) -> dict[str, Any]:
+    """Play a clip live and look at it by both transports in turn, or in a browser.
 
     Returns:
-        For each transport milliseconds from hand-over and from capture to the decoded picture; and the stream's counts.
+        For each way milliseconds from hand-over and from capture to the picture, decoded or, in a browser, shown; the
+        figures that stood on the page; and the stream's counts.
 
     Raises:
         RtSegError: The stream could not run.
@@ -103,24 +109,43 @@ def measure(clip: Path, rounds: int, seconds: float) -> dict[str, Any]:
     pipeline = observer.pipeline
     if pipeline is None:
         raise ended[0] if ended else RtSegError("the stream did not start")
+    ways = (BROWSER,) if browser else TRANSPORTS
     try:
-        seen = _look(observer.url, rounds, seconds)
+        answers = _look(observer.url, ways, rounds, seconds)
     finally:
         pipeline.stop()
         thread.join()
-    delays = {name: _delays(seen[name], hand_over.at_ms) for name in TRANSPORTS}
-    return {"delays": delays, "frames_out": pipeline.frames_out, "dropped": pipeline.dropped}
+    pages = [each["page"] for each in answers[BROWSER]]
+    delays = {name: _delays(_seen(answers[name], hand_over), hand_over.at_ms) for name in ways}
+    return {"delays": delays, "pages": pages, "frames_out": pipeline.frames_out, "dropped": pipeline.dropped}
 
 
-def _look(url: str, rounds: int, seconds: float) -> dict[str, list[tuple[int, float, float]]]:
-    """What the clients had, by transport."""
-    seen: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
+def _look(url: str, ways: tuple[str, ...], rounds: int, seconds: float) -> dict[str, list[Any]]:
+    """What the clients print, turn by turn."""
+    answers: dict[str, list[Any]] = defaultdict(list)
     for turn in range(rounds):
-        for transport in TRANSPORTS if turn % 2 == 0 else reversed(TRANSPORTS):
-            command = [sys.executable, "-m", "rt_seg.benchmarks.view_client", url, transport, str(seconds)]
-            found = subprocess.run(command, capture_output=True, text=True, check=True)
+        for way in ways if turn % 2 == 0 else reversed(ways):
+            command = [sys.executable, "-m", f"rt_seg.benchmarks.{_MODULES[way]}", url]
+            command += [str(seconds)] if way == BROWSER else [way, str(seconds)]
+            found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            answers[way].append(json.loads(found.stdout))
+    return answers
+
+
+def _seen(answers: list[Any], hand_over: HandedOver) -> list[tuple[int, float, float]]:
+    """Index, milliseconds at capture and at the client, for each picture."""
+    seen: list[tuple[int, float, float]] = []
+    for answer in answers:
+        if isinstance(answer, list):
             # the first picture may have waited for somebody to look
-            seen[transport] += [tuple(each) for each in json.loads(found.stdout)][1:]
+            seen += [(int(index), float(captured), float(decoded)) for index, captured, decoded in answer[1:]]
+        else:
+            captured_ms = hand_over.captured_ms
+            seen += [
+                (index, captured_ms[index], captured_ms[index] + delay)
+                for index, delay in answer["shown"]
+                if index in captured_ms
+            ]
     return seen
 
 
@@ -135,32 +160,44 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each transport.")] = 3,
     seconds: Annotated[float, typer.Option(min=1, help="How long each turn is.")] = 15,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the clip.")] = "1280x720",
+    browser: Annotated[bool, typer.Option("--browser", help="Measure the page itself, in Chromium.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all delays as JSON.")] = False,
 ) -> None:
-    """Measure how late pictures are at a client of the live view, by both transports."""
+    """Measure how late pictures are at a client of the live view, by both transports, or on the page itself."""
+    if browser:
+        try:
+            find_browser()
+        except MissingDependencyError as exc:
+            raise typer.BadParameter(str(exc)) from exc
+    ways = (BROWSER,) if browser else TRANSPORTS
     width, height = (int(part) for part in size.split("x"))
-    frames = round(rounds * len(TRANSPORTS) * (seconds + _SPARE_SECONDS)) * FPS
+    frames = round(rounds * len(ways) * (seconds + _SPARE_SECONDS)) * FPS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip = make_clip(folder / "clip.mp4", width, height, min(frames, 10 * FPS))
-        found = measure(loop_clip(clip, folder / "long.mp4", frames), rounds, seconds)
+        found = measure(loop_clip(clip, folder / "long.mp4", frames), rounds, seconds, browser=browser)
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
     else:
-        _print(found, f"{size} at {FPS} fps, {rounds} turns of {seconds:g} s for each transport")
+        _print(found, f"{size} at {FPS} fps, {rounds} turns of {seconds:g} s each")
 
 
 def _print(found: dict[str, Any], title: str) -> None:
     console = Console()
     table = Table(title=title, title_justify="left", box=None)
-    for heading in ("transport", "ms from", "pictures", "p50", "p90", "p99", "max"):
-        table.add_column(heading, justify="left" if heading in {"transport", "ms from"} else "right")
-    for transport, delays in found["delays"].items():
+    for heading in ("by", "ms from", "pictures", "p50", "p90", "p99", "max"):
+        table.add_column(heading, justify="left" if heading in {"by", "ms from"} else "right")
+    for way, delays in found["delays"].items():
         for begin, values in delays.items():
-            table.add_row(transport, begin, str(len(values)), *cells(values))
+            table.add_row(way, begin, str(len(values)), *cells(values))
     console.print(table)
     console.print(f"frames shown {found['frames_out']}, lost by cause {found['dropped']}")
-    console.print("to the decoded picture in another process on this machine; a browser adds drawing and refresh")
+    if found["pages"]:
+        console.print("to the moment at which the browser is about to show it; a screen adds its own")
+        for page in found["pages"]:
+            console.print(f"on the page at the end: now {page['last']}, p50 {page['p50']}, p99 {page['p99']} ms")
+    else:
+        console.print("to the decoded picture in another process on this machine; a browser adds drawing and refresh")
 
 
 if __name__ == "__main__":

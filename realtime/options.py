@@ -176,10 +176,11 @@ Snapshots = Annotated[
 Redact = Annotated[
     bool,
     typer.Option(
-        "--redact",
+        "--redact/--no-redact",
         metavar=_FLAG,
         help="Leave out all that may name a patient: what is outside the field of view, text in it, sound, names.",
         rich_help_panel=_OUTPUT,
+        show_default=False,
     ),
 ]
 Show = Annotated[
@@ -195,10 +196,11 @@ Show = Annotated[
 JsonSummary = Annotated[
     bool,
     typer.Option(
-        "--json",
+        "--json/--no-json",
         metavar=_FLAG,
         help="Print the closing summary as JSON.",
         rich_help_panel=_OUTPUT,
+        show_default=False,
     ),
 ]
 Serve = Annotated[
@@ -229,9 +231,11 @@ TlsKey = Annotated[Path | None, typer.Option(metavar="PEM", help="Its key.", ric
 Insecure = Annotated[
     bool,
     typer.Option(
-        "--insecure",
+        "--insecure/--no-insecure",
+        metavar=_FLAG,
         help="Let other machines look without TLS: anybody between can read pictures and token.",
         rich_help_panel=_VIEW,
+        show_default=False,
     ),
 ]
 Overlay = Annotated[
@@ -298,7 +302,13 @@ MaxStaleness = Annotated[
 ]
 Live = Annotated[
     bool,
-    typer.Option("--live", metavar=_FLAG, help="Play a file as if it were a camera.", rich_help_panel=_LIVE),
+    typer.Option(
+        "--live/--no-live",
+        metavar=_FLAG,
+        help="Play a file as if it were a camera.",
+        rich_help_panel=_LIVE,
+        show_default=False,
+    ),
 ]
 SignalTimeout = Annotated[
     float,

@@ -44,6 +44,19 @@ class Output:
     wanted: Callable[[], bool] = lambda: True
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one sink wrote.
+
+    Attributes:
+        path: Its file or folder.
+        span: Stream times in seconds of its first and its last picture; None: it took none.
+    """
+
+    path: Path
+    span: tuple[float, float] | None
+
+
 class Outlet:
     """Writes what it is given, on a thread of its own. The other methods are thread-safe.
 
@@ -72,7 +85,8 @@ class Outlet:
         self.channel: Channel[Rendered] = Channel(CAPACITY, policy)
         self.missed = 0
         self._unwanted = 0
-        self.paths: list[Path] = []
+        self._parts: list[Part] = []
+        self._span: tuple[float, float] | None = None  # of what the sink has written so far
         self.notes: list[str] = []
         self._output = output
         self._sink = output.sink
@@ -87,10 +101,16 @@ class Outlet:
         self.thread = threading.Thread(target=self._run, name=f"rt-seg {output.name}", daemon=True)
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """What was written, or is, as far as it is there."""
+        sink = self._sink
+        open_now = () if sink is None or sink.path is None else (Part(sink.path, self._span),)
+        return tuple(part for part in (*self._parts, *open_now) if part.path.exists())
+
+    @property
     def written(self) -> tuple[Path, ...]:
         """Files and folders that were written, or are."""
-        open_now = () if self._sink is None or self._sink.path is None else (self._sink.path,)
-        return tuple(path for path in (*self.paths, *open_now) if path.exists())
+        return tuple(part.path for part in self.parts)
 
     @property
     def dropped(self) -> int:
@@ -124,6 +144,7 @@ class Outlet:
             self._on_taken(rendered)
         if not self._output.wanted():
             self._close()
+            self._status.resume(self.name)  # what nobody wants has not stopped
             self._say_recording()
             return
         sink = self._sink or self._make()
@@ -141,6 +162,8 @@ class Outlet:
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
             self._fail(exc)
         else:
+            seconds = rendered.frame.pts_seconds
+            self._span = (seconds if self._span is None else self._span[0], seconds)
             self._works()
             self._statistics.add_stage(self.name, time.perf_counter_ns() - start)
         finally:
@@ -186,7 +209,8 @@ class Outlet:
         except BaseException as exc:  # noqa: BLE001 - an earlier error counts more
             self._on_error(exc)
         if sink.path is not None:
-            self.paths.append(sink.path)
+            self._parts.append(Part(sink.path, self._span))
+        self._span = None
         self.notes.extend(sink.notes)
 
 

@@ -52,7 +52,7 @@ class Parts:
         board: The stream's state.
         book: Its sightings.
         registry: Its figures for Prometheus.
-        recording: The recording to be played, once there is one.
+        recordings: The parts of the recording that are to be played, once there are some.
         assets: The page's files by name.
     """
 
@@ -60,7 +60,7 @@ class Parts:
     board: Board
     book: SightingBook
     registry: CollectorRegistry
-    recording: Path | None = None
+    recordings: tuple[Path, ...] = ()
     assets: Mapping[str, bytes] = field(default_factory=read_assets)
 
 
@@ -71,7 +71,7 @@ def make_app(parts: Parts, access: Access) -> ASGIApp:
         Route("/login", _page(parts, _LOGIN), name="login"),
         Route("/assets/{name}", _asset(parts)),
         Route("/video.mjpg", _video(parts)),
-        Route("/recording.mp4", _recording(parts)),
+        Route("/recordings/{number:int}.mp4", _recording(parts)),
         Route("/api/state", _state(parts)),
         Route("/api/sightings", _sightings(parts)),
         Route("/api/sightings/{number:int}.jpg", _snapshot(parts)),
@@ -116,11 +116,13 @@ def _video(parts: Parts) -> Endpoint:
 
 
 def _recording(parts: Parts) -> Endpoint:
-    async def answer(_request: Request) -> Response:
-        path = parts.recording
+    async def answer(request: Request) -> Response:
+        number: int = request.path_params["number"]
+        path = parts.recordings[number - 1] if 0 < number <= len(parts.recordings) else None
         if path is None or not path.is_file():
-            raise HTTPException(404, "there is no recording; it comes at the end of the stream")
-        return FileResponse(path, media_type="video/mp4", filename="recording.mp4", content_disposition_type="inline")
+            raise HTTPException(404, "there is no such recording; recordings come at the end of the stream")
+        name = f"recording-{number}.mp4"
+        return FileResponse(path, media_type="video/mp4", filename=name, content_disposition_type="inline")
 
     return answer
 

@@ -55,14 +55,12 @@ class Board:
         pipeline: What runs, once it does.
         ended: Whether the stream is over.
         browser_delay: From the frame complete in memory to its picture on a client's screen, as clients report it.
-        first_seconds: Stream time of the first picture.
     """
 
     def __init__(self, controls: Controls) -> None:
         self.pipeline: Pipeline | None = None
         self.ended = False
         self.browser_delay = Distribution()
-        self.first_seconds: float | None = None
         self._controls = controls
         self._lock = threading.Lock()
         self._rendered: Rendered | None = None
@@ -76,8 +74,6 @@ class Board:
         """Note a picture that is handed over now; True if the state is another one than before."""
         now = time.perf_counter_ns()
         before, self._rendered = self._rendered, rendered
-        if self.first_seconds is None:
-            self.first_seconds = rendered.frame.pts_seconds
         if rendered.signal:
             shown = rendered.segmentation
             self._video_ms = (now - rendered.frame.captured_ns) / 1e6

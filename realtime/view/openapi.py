@@ -83,11 +83,12 @@ def openapi() -> Schema:
             parameters=[number, overlay],
             errors={"404": "There is none, or none any more"},
         ),
-        "/recording.mp4": _get(
-            "The recording, in whole or in ranges",
+        "/recordings/{id}.mp4": _get(
+            "A part of the recording, in whole or in ranges",
             "video/mp4",
             binary,
-            errors={"206": "A range of it", "404": "There is none yet", "416": "It is not that long"},
+            parameters=[number],
+            errors={"206": "A range of it", "404": "There is none, or none yet", "416": "It is not that long"},
         ),
         "/video.mjpg": _get(
             "The pictures as MJPEG", "multipart/x-mixed-replace", binary, errors={"503": "Too many look already"}

@@ -1,7 +1,14 @@
-"""`ReplaySink`: the view's own recording of a file that nobody records, so that it can be looked at again."""
+"""`ReplaySink`: the view's own recording of a file that nobody records, so that it can be looked at again.
 
+It shows a patient and nobody asked to keep it, so it must not outlive the process, not even one that is killed: as soon
+as the file is there its name is taken away, and it is read through its descriptor. Where the system has no path to a
+descriptor (``/proc/self/fd``) the file keeps its name until `remove`.
+"""
+
+import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from rt_seg.errors import OutputError
@@ -10,6 +17,7 @@ from rt_seg.realtime.sinks.video import VideoSink
 from rt_seg.realtime.sources.source import SourceInfo
 
 _NAME = "recording.mp4"
+_DESCRIPTORS = Path("/proc/self/fd")
 
 
 class ReplaySink:
@@ -23,6 +31,7 @@ class ReplaySink:
 
     Attributes:
         failed: Whether it ended early.
+        span: Stream times in seconds of its first and its last picture; None: it has none.
     """
 
     name = "view recording"
@@ -31,6 +40,8 @@ class ReplaySink:
 
     def __init__(self, info: SourceInfo, on_failure: Callable[[str], None]) -> None:
         self.failed = False
+        self._descriptor: int | None = None
+        self.span: tuple[float, float] | None = None
         self._on_failure = on_failure
         try:
             self._folder: tempfile.TemporaryDirectory[str] | None = tempfile.TemporaryDirectory(prefix="rt-seg-view-")
@@ -45,6 +56,9 @@ class ReplaySink:
         if self._sink is not None:
             try:
                 self._sink.write(rendered)
+                seconds = rendered.frame.pts_seconds
+                self.span = (seconds if self.span is None else self.span[0], seconds)
+                self._hide()
             except OutputError as exc:
                 self._sink = None  # it closed itself
                 self._fail(str(exc))
@@ -61,11 +75,28 @@ class ReplaySink:
     @property
     def file(self) -> Path | None:
         """What was recorded, if it can be played."""
-        return self._file if self._file is not None and self._file.is_file() else None
+        file = self._file
+        return file if file is not None and file.is_file() and file.stat().st_size > 0 else None
 
     def remove(self) -> None:
         """Delete it; a second call does nothing."""
-        folder, self._folder, self._file = self._folder, None, None
+        descriptor, self._descriptor, self._file = self._descriptor, None, None
+        self._clean()
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _hide(self) -> None:
+        """Take the file's name away, once it is there."""
+        file = self._file
+        if self._descriptor is not None or file is None or not _DESCRIPTORS.is_dir() or not file.exists():
+            return
+        with suppress(OSError):  # then it keeps its name until it is removed
+            self._descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+            self._file = _DESCRIPTORS / str(self._descriptor)
+            self._clean()
+
+    def _clean(self) -> None:
+        folder, self._folder = self._folder, None
         if folder is not None:
             folder.cleanup()
 

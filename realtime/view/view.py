@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rt_seg.engines.engine import EngineInfo
 from rt_seg.realtime.controls import Controls
 from rt_seg.realtime.frame import Rendered
-from rt_seg.realtime.outlet import RECORDING
+from rt_seg.realtime.outlet import RECORDING, Part
 from rt_seg.realtime.pipeline import Pipeline
 from rt_seg.realtime.sinks.sink import Sink
 from rt_seg.realtime.sources.source import SourceInfo
@@ -169,9 +169,10 @@ class View:
     def finish(self, summary: "Summary") -> None:
         """The stream is over: the page becomes a player, if there is a recording."""
         self.book.finish()
-        self._parts.recording = self._recording()
+        recordings = self._recordings()
+        self._parts.recordings = tuple(part.path for part in recordings)
         self._board.ended = True
-        end = self._ended(summary)
+        end = self._ended(summary, recordings)
         self._server.call(lambda: self._broadcaster.finish(end))
 
     def stop(self) -> None:
@@ -183,25 +184,32 @@ class View:
         if self._replay is not None:
             self._replay.remove()
 
-    def _recording(self) -> Path | None:
+    def _recordings(self) -> list[Part]:
         if self._replay is not None:
-            return self._replay.file
+            file = self._replay.file
+            return [] if file is None else [Part(file, self._replay.span)]
         pipeline = self._board.pipeline
         outlets = () if pipeline is None else pipeline.outlets
-        return next((path for each in outlets if each.name == RECORDING for path in each.written), None)
+        return [part for each in outlets if each.name == RECORDING for part in each.parts if part.span is not None]
 
-    def _ended(self, summary: "Summary") -> Json:
+    def _ended(self, summary: "Summary", recordings: list[Part]) -> Json:
         figures = summary.as_dict()
-        whole = not self._info.live and self._info.start_seconds == 0  # see `VideoSink`: where its time begins
         return {
             "type": "ended",
             **{key: figures[key] for key in _SUMMARY_KEYS},
             "frames": {"in": summary.frames_in, "out": summary.frames_out},
             "error": None if summary.error is None else "the stream broke off" if self._redact else str(summary.error),
-            "recording": None if self._parts.recording is None else "/recording.mp4",
-            "offset": 0.0 if whole else round(self._board.first_seconds or 0.0, 3),
+            "recordings": [self._played(number, part) for number, part in enumerate(recordings, 1)],
+            "kept": self._replay is None,
             "duration": round(self._board.seconds, 3),
         }
+
+    def _played(self, number: int, part: Part) -> Json:
+        """A part of the recording as the player is told it, with the stream time at which it begins."""
+        first, last = part.span or (0.0, 0.0)
+        if number == 1 and not self._info.live and self._info.start_seconds == 0:
+            first = 0.0  # see `VideoSink`: where the time of a recording begins
+        return {"address": f"/recordings/{number}.mp4", "offset": round(first, 3), "duration": round(last - first, 3)}
 
     # --- on the event loop
 

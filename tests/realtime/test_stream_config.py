@@ -74,6 +74,15 @@ def test_every_option_survives_the_file(name: str, tmp_path: Path) -> None:
     assert after.params == expected
 
 
+@pytest.mark.parametrize("name", [name for name in sorted(_OPTIONS) if _kind(name) is bool])
+def test_the_command_line_wins_over_a_switch_in_the_file(name: str, tmp_path: Path) -> None:
+    """What a file switches on the command line can switch off, and the other way round."""
+    for in_file, typed in ((True, _OPTIONS[name].secondary_opts[0]), (False, _OPTIONS[name].opts[0])):
+        (tmp_path / "tower.toml").write_text(f"{name.removesuffix('_summary')} = {str(in_file).lower()}\n")
+        context = _context("demo", "--config", str(tmp_path / "tower.toml"), typed)
+        assert context.params[name] is not in_file
+
+
 def test_a_stream_runs_from_its_file(write_clip: WriteClip, tiny_model_path: Path, tmp_path: Path) -> None:
     """A clip runs with what a file says, relative paths meant from the file, and saves what it ran with."""
     folder = tmp_path / "tower"

@@ -4,7 +4,7 @@ import { Connection, socketAddress } from "./connection.js";
 import { Controls } from "./controls.js";
 import { byId, make, write } from "./dom.js";
 import { Figures } from "./figures.js";
-import { clock, count, rate } from "./format.js";
+import { clock, count, rate, span } from "./format.js";
 import { Keys } from "./keys.js";
 import { Picture } from "./picture.js";
 import { Player } from "./player.js";
@@ -44,7 +44,11 @@ sightings.addEventListener("change", ({ detail }) => timeline.take(detail));
 sightings.addEventListener("open", ({ detail }) => dialog.open(detail));
 timeline.addEventListener("choose", ({ detail }) => choose(detail));
 dialog.addEventListener("jump", ({ detail }) => player.show(detail));
-player.onfail = () => toast("error", "The recording cannot be played in this browser; save it and play it elsewhere");
+dialog.canJump = (sighting) => player.isOpen && player.has(sighting);
+player.onfail = () => {
+  if (state.connection !== "open") return; // the page says that the server is gone
+  toast("error", "The recording cannot be played in this browser; save it and play it elsewhere");
+};
 byId("retry").addEventListener("click", () => connection.retry());
 byId("ask").addEventListener("click", () => keys.help());
 byId("wall").addEventListener("click", switchWall);
@@ -58,7 +62,6 @@ function greet(message) {
   state.reset();
   document.body.dataset.mode = "live";
   player.close();
-  dialog.canJump = false;
   byId("inset").hidden = false;
   byId("summary").hidden = true;
   byId("controls").hidden = false;
@@ -69,7 +72,7 @@ function greet(message) {
   controls.limit(message.limits);
   controls.take(message.controls ?? {});
   controls.enable(true);
-  write(byId("origin"), origin(message));
+  byId("origin").replaceChildren(make("span", {}, `${nameOf(message.source ?? "")} · `), origin(message));
   write(byId("source"), nameOf(message.source ?? ""));
   byId("source").title = message.source ?? "";
 }
@@ -77,11 +80,11 @@ function greet(message) {
 /** The name of a file without its folders, of anything else the whole. */
 const nameOf = (source) => (source.includes("://") ? source : source.split(/[/\\]/).filter(Boolean).at(-1) ?? source);
 
-function origin({ source, frame, fps, engine, version }) {
+function origin({ frame, fps, engine, version }) {
   const size = frame?.width ? `${frame.width}×${frame.height}` : "";
   const pace = fps ? `${Number(fps.toFixed(2))} frames/s` : "";
   const runs = engine ? [engine.backend, engine.device, engine.precision].filter(Boolean).join(" ") : "";
-  return [nameOf(source ?? ""), size, pace, runs, `rt-seg ${version}`].filter(Boolean).join(" · ");
+  return [size, pace, runs, `rt-seg ${version}`].filter(Boolean).join(" · ");
 }
 
 function takeState(message) {
@@ -91,7 +94,6 @@ function takeState(message) {
     write(byId("clock"), clock(message.time));
   }
   figures.show(message);
-  byId("rec").hidden = !message.recording;
   write(byId("viewers"), message.clients > 1 ? `shared by ${message.clients} viewers` : "");
   refresh();
 }
@@ -109,7 +111,7 @@ function takeSighting(message) {
 
 /** A mark of the timeline was chosen. */
 function choose(id) {
-  if (player.isOpen) player.show(sightings.get(id));
+  if (dialog.canJump(sightings.get(id))) player.show(sightings.get(id));
   else dialog.open(id);
 }
 
@@ -119,32 +121,39 @@ function end(message) {
   controls.enable(false);
   byId("controls").hidden = true;
   byId("summary").hidden = false;
+  const parts = message.recordings.length;
   const lines = [
     ["Duration", clock(message.duration)],
     ["Frames", count(message.frames?.in ?? state.state?.frames?.in)],
     ["Frames/s", rate(message.fps ?? state.state?.fps)],
     ["Sightings", count(sightings.inOrder.length)],
-    ["Recording", message.recording ? "kept while rt-seg runs" : "none"],
+    ["Recording", !parts ? "none" : message.kept ? `kept, ${parts === 1 ? "1 file" : `${parts} files`}` : "until rt-seg ends"],
     ...(message.error ? [["Error", message.error]] : []),
   ];
   byId("summary-list").replaceChildren(...lines.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
-  byId("download").hidden = !message.recording;
-  if (!message.recording) return;
-  byId("download").href = message.recording;
-  dialog.canJump = true;
+  byId("downloads").replaceChildren(...message.recordings.map((part, number) => download(part, number, parts)));
+  if (!parts) return;
   byId("inset").hidden = true;
-  player.open(message.recording, message.offset ?? 0, message.duration ?? 0, hello?.fps);
+  player.open(message.recordings, message.duration ?? 0, hello?.fps);
+}
+
+function download({ address, offset, duration }, number, parts) {
+  const words = parts === 1 ? "Save recording" : `Save part ${number + 1}, ${span(offset, offset + duration)}`;
+  return make("a", { className: "button", href: address, download: "" }, words);
 }
 
 function lose(reason) {
   state.connection = "lost";
   state.reason = reason;
   controls.enable(false);
+  player.enable(false);
+  byId("downloads").replaceChildren(); // there is nobody to give it
   refresh();
 }
 
 function refresh() {
-  state.show(picture.shownAt, player.isOpen);
+  state.show(picture, player.isOpen);
+  sightings.seeing = state.isSeeing(picture.shownAt);
   showMarked();
 }
 

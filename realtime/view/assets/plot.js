@@ -6,7 +6,8 @@ import { milliseconds, rate } from "./format.js";
 const SPAN = 60; // seconds
 const GAP = 2; // seconds without a value: the line is interrupted
 const LEFT = 46; // pixels for the scale
-const STEPS = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
+const STEPS = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 60000];
+const USUAL = 0.98; // share of the values that the scale shows; one long wait must not flatten a minute of others
 
 export class Plot {
   #canvas = byId("plot");
@@ -47,8 +48,9 @@ export class Plot {
   }
 
   #panel(context, width, top, bottom, names, unit) {
-    const largest = Math.max(0, ...this.#points.flatMap((point) => names.map((name) => point[name] ?? 0)));
-    const most = STEPS.find((step) => step >= largest * 1.05) ?? largest;
+    const values = this.#points.flatMap((point) => names.map((name) => point[name] ?? 0)).sort((a, b) => a - b);
+    const usual = values[Math.floor(USUAL * (values.length - 1))] ?? 0;
+    const most = STEPS.find((step) => step >= usual * 1.05) ?? STEPS.at(-1);
     this.#scale(context, width, top, bottom, most, unit);
     const now = performance.now() / 1000;
     const x = (at) => width - ((now - at) / SPAN) * (width - LEFT);

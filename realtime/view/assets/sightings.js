@@ -8,6 +8,7 @@ export class Sightings extends EventTarget {
   #all = new Map();
   #cards = new Map();
   #strip = byId("strip");
+  #seeing = true;
 
   constructor() {
     super();
@@ -53,6 +54,19 @@ export class Sightings extends EventTarget {
     return isNew;
   }
 
+  /** Whether a sighting goes on now, as far as anybody can see. */
+  isInView(sighting) {
+    return this.#seeing && !sighting.ended;
+  }
+
+  /** Whether there are pictures with segmentation now; without them none is in view, and when they are back the server
+   * says which of them ended. */
+  set seeing(seeing) {
+    if (seeing === this.#seeing) return;
+    this.#seeing = seeing;
+    for (const sighting of [...this.#all.values()]) if (!sighting.ended) this.take(sighting);
+  }
+
   /** None goes on any longer: the stream has ended. */
   endAll() {
     for (const sighting of this.#all.values()) if (!sighting.ended) this.take({ ...sighting, ended: true });
@@ -89,11 +103,12 @@ export class Sightings extends EventTarget {
   #card(sighting) {
     const card = this.#cards.get(sighting.id) ?? this.#newCard(sighting.id);
     const when = span(sighting.first_seconds, sighting.last_seconds);
-    const seen = sighting.ended ? percent(sighting.confidence) : "in view";
-    card.button.classList.toggle("open", !sighting.ended);
+    const inView = this.isInView(sighting);
+    const seen = inView ? "in view" : percent(sighting.confidence);
+    card.button.classList.toggle("open", inView);
     write(card.when, when);
     write(card.seen, seen);
-    card.button.setAttribute("aria-label", `Sighting ${sighting.id}, ${when}, ${sighting.ended ? `confidence ${seen}` : seen}`);
+    card.button.setAttribute("aria-label", `Sighting ${sighting.id}, ${when}, ${inView ? seen : `confidence ${seen}`}`);
     card.picture.show(snapshotAddress(sighting, true));
   }
 
@@ -103,7 +118,9 @@ export class Sightings extends EventTarget {
     const button = make("button", { type: "button", className: "card" }, image,
       make("span", {}, make("b", {}, `${id}`), when, seen));
     button.dataset.id = id;
+    const atStart = this.#strip.scrollLeft < 8 && this.#strip.scrollTop < 8;
     this.#strip.prepend(make("li", {}, button));
+    if (atStart) this.#strip.scrollTo(0, 0); // who looks at the newest sees the newest
     if (this.#strip.contains(document.activeElement)) button.tabIndex = -1;
     else this.#stopAt(button);
     const card = { button, when, seen, picture: new Thumbnail(image) };

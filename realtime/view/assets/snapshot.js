@@ -14,7 +14,7 @@ export class SnapshotDialog extends EventTarget {
   constructor(sightings) {
     super();
     this.#sightings = sightings;
-    this.canJump = false;
+    this.canJump = () => false; // whether a sighting is in a recording that is played
     byId("snapshot-close").addEventListener("click", () => this.#dialog.close());
     byId("snapshot-previous").addEventListener("click", () => this.#step(-1));
     byId("snapshot-next").addEventListener("click", () => this.#step(1));
@@ -50,10 +50,10 @@ export class SnapshotDialog extends EventTarget {
       fact("Frames", count(sighting.frames)),
       fact("Confidence", percent(sighting.confidence)),
       fact("Largest area", `${area(sighting.area_fraction)} of the picture`),
-      ...(sighting.ended ? [] : [fact("Now", "in view")]),
+      ...(this.#sightings.isInView(sighting) ? [fact("Now", "in view")] : []),
     );
     byId("snapshot-overlay").setAttribute("aria-pressed", String(this.#overlay));
-    byId("snapshot-jump").hidden = !this.canJump;
+    byId("snapshot-jump").hidden = !this.canJump(sighting);
     byId("snapshot-previous").disabled = !this.#sightings.beside(this.#id, -1);
     byId("snapshot-next").disabled = !this.#sightings.beside(this.#id, 1);
     this.#sightings.highlight(this.#id);

@@ -11,6 +11,7 @@ const BRIEF = 500; // milliseconds
 // `veil`: the picture shown is not the present. `say`: used where the server has no message of its own.
 const STATES = {
   connecting: { label: "Connecting", level: "idle", icon: "connecting", veil: true, say: "" },
+  starting: { label: "Starting", level: "idle", icon: "connecting", veil: true, say: "Waiting for the first picture" },
   lost: { label: "Connection lost", level: "alarm", icon: "lost", veil: true, say: "" },
   late: { label: "No new picture", level: "alarm", icon: "clock", veil: true, say: "" },
   live: { label: "Live", level: "calm", icon: "live", say: "" },
@@ -30,7 +31,11 @@ const NO_NEWS = new Set(
   ["", "segmenting", "no signal", "segmentation unavailable", "picture black", "picture frozen", "mask withheld: too old"],
 );
 
+const STOPPED = "recording stopped"; // has a place of its own
+
 const MOVING = new Set(["live", "stale", "black", "unassessable", "unavailable"]);
+
+const BLIND = new Set(["connecting", "starting", "lost", "late", "no_signal", "unavailable"]); // nothing is found in these
 
 export class StateView {
   #said = null;
@@ -59,8 +64,10 @@ export class StateView {
   current(shownAt) {
     if (this.connection !== "open") return this.connection;
     if (this.state === null) return "connecting";
-    const late = shownAt !== null && performance.now() - shownAt > LATE;
-    return late && MOVING.has(this.state.state) && !document.hidden ? "late" : this.state.state;
+    const state = this.state.state;
+    if (!MOVING.has(state)) return state;
+    if (shownAt === null) return "starting";
+    return performance.now() - shownAt > LATE && !document.hidden ? "late" : state;
   }
 
   /** Whether what is shown is the present. */
@@ -68,9 +75,14 @@ export class StateView {
     return MOVING.has(this.current(shownAt));
   }
 
-  /** Show it. `playing`: a recording is in the picture's place. */
-  show(shownAt, playing) {
-    const now = this.current(shownAt);
+  /** Whether pictures come and are segmented. */
+  isSeeing(shownAt) {
+    return !BLIND.has(this.current(shownAt));
+  }
+
+  /** Show it. `picture`: what is drawn; `playing`: a recording is in its place. */
+  show(picture, playing) {
+    const now = this.current(picture.shownAt);
     const name = now === "ended" && playing ? "played" : now;
     const state = STATES[name] ?? { label: name, level: "caution", icon: "warning", say: "" };
     const message = this.#message(name, state);
@@ -80,15 +92,16 @@ export class StateView {
     write(byId("state-message"), message);
     setIcon(byId("state-icon"), state.icon);
     this.#veil(name, state, message);
-    this.#hold(name);
+    this.#hold(name, picture.seconds);
+    this.#recording();
     this.#announce(name, state, message);
   }
 
   #message(name, state) {
     if (name === "lost") return this.reason || "";
     if (name === "late") return "The one on the screen is old";
-    if (["connecting", "paused", "played"].includes(name)) return state.say;
-    const [first, ...others] = (this.state?.message ?? "").split("; ");
+    if (["connecting", "starting", "paused", "played"].includes(name)) return state.say;
+    const [first, ...others] = (this.state?.message ?? "").split("; ").filter((text) => text !== STOPPED);
     return [NO_NEWS.has(first) ? state.say : first, ...others].filter(Boolean).join("; ");
   }
 
@@ -100,18 +113,26 @@ export class StateView {
     if (!veiled) return;
     setIcon(byId("cover-icon"), state.icon);
     write(byId("cover-title"), state.label);
-    write(byId("cover-text"), name === "lost" ? `${this.reason ? `${this.reason} ` : ""}${this.#attempt()}` : message);
+    write(byId("cover-text"), name === "lost" ? [this.reason, this.#attempt()].filter(Boolean).join(". ") : message);
   }
 
   #attempt() {
     return this.wait > 0 ? `Trying again in ${this.wait} s` : "Trying again";
   }
 
-  #hold(name) {
+  #hold(name, seconds) {
     const held = name === "paused";
     byId("held").hidden = !held;
     document.body.toggleAttribute("data-old", held || name === "played");
-    if (held) write(byId("held"), `Picture held at ${clock(this.state?.time)}`);
+    if (held) write(byId("held"), seconds === null ? "Picture held" : `Picture held at ${clock(seconds)}`);
+  }
+
+  /** That pictures are recorded, or no longer are, is said only as long as the server says it. */
+  #recording() {
+    const now = this.connection === "open" && this.state?.state !== "ended" ? this.state : null;
+    const stopped = (now?.message ?? "").split("; ").includes(STOPPED);
+    byId("rec").hidden = !now?.recording || stopped;
+    byId("rec-stopped").hidden = !stopped;
   }
 
   #announce(name, state, message) {

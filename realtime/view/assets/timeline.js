@@ -11,6 +11,7 @@ const HOUR = 3600;
 const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, HOUR];
 const MOST_TICKS = 8;
 const TICK_ROOM = 60; // pixels
+const LEAST_GAP = 0.5; // seconds without a recording that are shown
 const REACH = 10; // pixels beside a mark that still are it
 
 /** Events: `choose` (detail: a sighting's id). */
@@ -36,6 +37,7 @@ export class Timeline extends EventTarget {
   reset(duration, history) {
     for (const { element } of this.#marks.values()) element.remove();
     this.#marks.clear();
+    byId("gaps").replaceChildren();
     this.#changes = [];
     this.#now = 0;
     this.#duration = duration || null;
@@ -52,10 +54,18 @@ export class Timeline extends EventTarget {
     this.move(time);
   }
 
-  /** The recording of so many seconds is the whole. */
-  finish(duration) {
+  /** The stream of so many seconds is over; `recorded`: [from, to] of the parts of its recording. */
+  finish(duration, recorded) {
     this.#duration = duration;
     this.#rescale();
+    const ends = [...recorded.map(([from]) => from), duration];
+    const begins = [0, ...recorded.map(([, to]) => to)];
+    const gaps = begins.map((from, number) => [from, ends[number]]).filter(([from, to]) => to - from > LEAST_GAP);
+    byId("gaps").replaceChildren(...gaps.map(([from, to]) => {
+      const gap = make("div", {});
+      this.#placeBand(gap, from, to);
+      return gap;
+    }));
   }
 
   /** Put the playhead at a time. */

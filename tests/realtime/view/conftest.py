@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.request import urlopen
 
 import av
@@ -19,6 +20,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from rt_seg.realtime import demo
+
+from .running import Stream
 
 _WAIT = 120  # seconds: the machine may be busy, what is waited for is an event
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
@@ -84,6 +87,7 @@ def violations(page: Page) -> list[str]:
 
 
 ServeView = Callable[..., LiveView]
+RunHere = Callable[..., Stream]
 Look = Callable[..., Page]
 Shoot = Callable[[Page, str], None]
 
@@ -172,11 +176,20 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+class Served(Protocol):
+    """A stream that is served, in this process or in another one."""
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        ...
+
+
 @dataclass
 class _Watch:
     """What a page must not do."""
 
-    view: LiveView
+    view: Served
     patient: bool
     problems: list[str] = field(default_factory=list[str])
 
@@ -193,17 +206,29 @@ class _Watch:
 
 
 @pytest.fixture
-def look(chromium: Browser) -> Iterator[Look]:
+def run_here() -> Iterator[RunHere]:
+    """Runs a stream in this process, until the pages are closed: ``run_here(paint, load, **settings) -> Stream``."""
+    with ExitStack() as running:
+
+        def run(*parts: Any, **settings: Any) -> Stream:
+            return running.enter_context(Stream(*parts, **settings))
+
+        yield run
+
+
+@pytest.fixture
+def look(chromium: Browser, run_here: RunHere) -> Iterator[Look]:  # streams end after pages: no page loses its server
     """Opens the view: ``look(view, size=(1280, 720), patient=False, **context) -> Page``, where the server said hello.
 
     At the end no page may have written an error or a warning to the console or asked another host for anything;
     with `patient` the first is allowed, as a browser writes down each connection that fails.
     """
+    del run_here
     contexts: list[BrowserContext] = []
     watches: list[_Watch] = []
 
     def open_page(
-        view: LiveView,
+        view: Served,
         size: tuple[int, int] = (1280, 720),
         *,
         patient: bool = False,
@@ -227,8 +252,9 @@ def look(chromium: Browser) -> Iterator[Look]:
 
     yield open_page
     for watch in watches:
-        if not watch.patient and watch.view.process.poll() is not None:
-            watch.problems.append("the server ended: " + "".join(watch.view.output))
+        view = watch.view
+        if not watch.patient and isinstance(view, LiveView) and view.process.poll() is not None:
+            watch.problems.append("the server ended: " + "".join(view.output))
     for context in contexts:
         context.close()
     assert [problem for watch in watches for problem in watch.problems] == []

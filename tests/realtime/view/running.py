@@ -1,10 +1,14 @@
 """A stream that runs in this process with its view: a camera made in code, an engine made of a function."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
 from typing import Any, Self, cast
 
+import av
 import cv2
 import httpx
 import numpy as np
@@ -13,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from rt_seg.engines.engine import CallableEngine, EngineInfo
 from rt_seg.engines.spec import ModelSpec
+from rt_seg.errors import EngineError
 from rt_seg.realtime.frame import Frame
 from rt_seg.realtime.pipeline import Pipeline
 from rt_seg.realtime.settings import StreamSettings
@@ -43,6 +48,35 @@ def named_picture(index: int) -> UInt8Array:
     return np.asarray(cv2.putText(image, "JANE DOE", (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255)), np.uint8)
 
 
+def write_clip(path: Path, frames: int) -> Path:
+    """The disc as a video of 25 frames a second, in which a model that looks for red sees a polyp."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"preset": "ultrafast", "crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+def told_until(client: ClientConnection, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The first text message of which something holds; a client that shows no picture is sent two."""
+    while True:
+        message = client.recv(WAIT)
+        if isinstance(message, str) and holds(told := json.loads(message)):
+            return dict(told)
+
+
+def record_in_parts(client: ClientConnection) -> None:
+    """Switch a recording that goes on off, and on again after a second of the stream."""
+    told_until(client, lambda told: told["type"] == "state" and told["recording"])
+    client.send(json.dumps({"type": "set", "recording": False}))
+    off = told_until(client, lambda told: told["type"] == "state" and not told["recording"])
+    told_until(client, lambda told: told["type"] == "state" and told["time"] > off["time"] + 1)
+    client.send(json.dumps({"type": "set", "recording": True}))
+    told_until(client, lambda told: told["type"] == "state" and told["recording"])
+
+
 class Camera:
     """Gives pictures until it is released."""
 
@@ -68,15 +102,59 @@ def red_engine() -> CallableEngine:
     )
 
 
+class Ward:
+    """What befalls a stream while it runs: its source stalls, its picture is bad, its engine is slow or fails.
+
+    Attributes:
+        paint: Makes the pictures.
+        signal: Cleared: the source gives no more pictures.
+        slow: Whether the engine takes long.
+        broken: Whether it fails, and cannot be loaded again.
+    """
+
+    def __init__(self) -> None:
+        self.paint: Callable[[int], UInt8Array] = picture
+        self.signal = threading.Event()
+        self.signal.set()
+        self.slow = self.broken = False
+        self._never = threading.Event()
+
+    def picture(self, index: int) -> UInt8Array:
+        """The next picture, once there is a signal."""
+        self.signal.wait(WAIT)
+        return self.paint(index)
+
+    def load(self) -> CallableEngine:
+        """The engine; its probability is the red channel."""
+        self._check()
+        return CallableEngine(self._infer, ModelSpec(name="red", width=64, height=64))
+
+    def _infer(self, frames: UInt8Array) -> UInt8Array:
+        self._check()
+        if self.slow:
+            self._never.wait(0.9)  # longer than a mask may be late, shorter than counts as hung
+        return np.ascontiguousarray(frames[..., 2])
+
+    def _check(self) -> None:
+        if self.broken:
+            raise EngineError("the device is gone; plug it in again")
+
+
 class Stream:
     """`run_stream` on a thread, with ``--serve`` on a free port of the loopback.
 
     Args:
         paint: Makes the pictures.
+        load: Makes the engine.
         settings: Further ones.
     """
 
-    def __init__(self, paint: Callable[[int], UInt8Array] = picture, **settings: Any) -> None:
+    def __init__(
+        self,
+        paint: Callable[[int], UInt8Array] = picture,
+        load: Callable[[], CallableEngine] = red_engine,
+        **settings: Any,
+    ) -> None:
         values: dict[str, Any] = {"show": False, "max_staleness_ms": 60_000.0, "roi": "full", "serve": "127.0.0.1:0"}
         values.update(settings)
         self.settings = StreamSettings("0", **values)
@@ -84,7 +162,7 @@ class Stream:
         self.link = ""
         self.summary: Summary | None = None
         self.error: BaseException | None = None
-        self._paint = paint
+        self._paint, self._load = paint, load
         self._client = httpx.Client(timeout=WAIT)
         self._pipeline: Pipeline | None = None
         self._linked, self._runs = threading.Event(), threading.Event()
@@ -92,7 +170,7 @@ class Stream:
 
     def _run(self) -> None:
         try:
-            self.summary = run_stream(self.settings, self, load=red_engine, open_again=lambda: Camera(self._paint))
+            self.summary = run_stream(self.settings, self, load=self._load, open_again=lambda: Camera(self._paint))
         except BaseException as exc:  # noqa: BLE001 - the test looks at it
             self.error = exc
             self._linked.set()

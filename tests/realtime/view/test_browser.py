@@ -1,18 +1,23 @@
 """The live view in a real browser, while the stream runs: picture, state, controls, sightings, keys, lost server."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, expect
 
-from .conftest import LiveView, Look, ServeView, Shoot, until, violations
+from .conftest import LiveView, Look, RunHere, ServeView, Shoot, until, violations
+from .running import UInt8Array, Ward, picture
 
 pytestmark = pytest.mark.slow
 
 SIZES = [(1280, 720), (1024, 768), (768, 1024), (1920, 1080)]
+TOUCHED = [(1024, 768), (768, 1024), (1280, 800)]
 _DASH = "\N{EN DASH}"  # what is not known
 _INDEX = "Number(document.getElementById('picture').dataset.index)"
 # the picture in 16x9 pixels, as one number for each
@@ -85,9 +90,9 @@ _CONTROLS: dict[str, tuple[Callable[[Page], None], str, object]] = {
 }
 
 
-def test_each_control_acts_for_everyone(serve_view: ServeView, long_demo: Path, tmp_path: Path, look: Look) -> None:
+def test_each_control_acts_for_everyone(tmp_path: Path, run_here: RunHere, look: Look) -> None:
     """What is changed in one browser is changed in the stream, and another browser shows it."""
-    view = serve_view(long_demo, "--live", "-o", tmp_path / "out.mp4")
+    view = run_here(output=tmp_path / "out.mp4", snapshots=tmp_path / "snapshots")
     one, other = look(view), look(view)
     if one.evaluate("document.getElementById('record').ariaPressed") == "true":
         _press("record")(one)
@@ -212,48 +217,98 @@ def test_all_is_reached_by_tab_and_by_touch(view: LiveView, look: Look) -> None:
     assert page.evaluate("document.body.hasAttribute('data-wall')")
 
 
-_STATES = ("no_signal", "frozen", "black", "unassessable", "unavailable", "stale", "paused")
-_VEILED = {"no_signal"}
+def _blurred(index: int) -> UInt8Array:
+    return np.asarray(cv2.GaussianBlur(picture(index), (0, 0), 12), np.uint8)
 
 
-class _Altered:
-    """Stands between page and server and replaces the state that the server tells; all else goes through."""
-
-    def __init__(self) -> None:
-        self.state = "live"
-
-    def install(self, page: Page) -> None:
-        page.route_web_socket("**/ws*", self._connect)
-
-    def _connect(self, socket: WebSocketRoute) -> None:
-        server = socket.connect_to_server()
-        socket.on_message(server.send)
-        server.on_message(lambda message: socket.send(self._change(message)))
-
-    def _change(self, message: str | bytes) -> str | bytes:
-        if isinstance(message, bytes):
-            return message
-        told = json.loads(message)
-        if told["type"] == "state":
-            told |= {"state": self.state, "message": ""}
-        return json.dumps(told)
+def _black(_index: int) -> UInt8Array:
+    return np.zeros_like(picture(0))
 
 
-def test_each_state_is_unmistakable(view: LiveView, look: Look, shoot: Shoot) -> None:
-    """Each state has a word and a shape of its own; a picture that is not the present is veiled, no other is."""
-    altered = _Altered()
-    page = look(view, prepare=altered.install)
-    seen: set[tuple[Any, ...]] = set()
-    for state in ("live", *_STATES):
-        altered.state = state
-        veil = json.dumps(state not in _VEILED)
-        until(page, f"document.body.dataset.state === '{state}' && document.getElementById('cover').hidden === {veil}")
-        seen.add((page.locator("#state-label").text_content(), page.locator("#state-icon").get_attribute("href")))
-        for size in SIZES[:3]:
-            page.set_viewport_size({"width": size[0], "height": size[1]})
-            assert page.get_by_text("Research use only").first.is_visible()
-            shoot(page, f"state-{state}")
-    assert len(seen) == len(_STATES) + 1
+def _still(_index: int) -> UInt8Array:
+    return picture(0)
+
+
+# what befalls the stream, the state that follows, and whether the picture is veiled
+_EVENTS: dict[str, tuple[Callable[[Ward], None], bool]] = {
+    "unassessable": (lambda ward: setattr(ward, "paint", _blurred), False),
+    "black": (lambda ward: setattr(ward, "paint", _black), False),
+    "frozen": (lambda ward: setattr(ward, "paint", _still), False),
+    "no_signal": (lambda ward: ward.signal.clear(), True),
+    "stale": (lambda ward: setattr(ward, "slow", True), False),
+    "unavailable": (lambda ward: setattr(ward, "broken", True), False),
+}
+_MEND: tuple[Callable[[Ward], None], ...] = (
+    lambda ward: setattr(ward, "paint", picture),
+    lambda ward: ward.signal.set(),
+    lambda ward: setattr(ward, "slow", False),
+    lambda ward: setattr(ward, "broken", False),
+)
+_BLIND = {"no_signal", "unavailable"}  # no sighting is in view then
+_AXE_LOOKS_AT = {"no_signal", "unassessable", "unavailable"}  # a state of each level, with and without veil
+
+
+def test_each_state_is_unmistakable(tmp_path: Path, run_here: RunHere, look: Look, shoot: Shoot) -> None:
+    """Whatever befalls a stream is said by a word and a shape of its own; what is not the present is veiled."""
+    ward = Ward()
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    options: dict[str, Any] = {"max_staleness_ms": 500.0, "signal_timeout": 0.5, "output": disk / "out.mp4"}
+    stream = run_here(ward.picture, ward.load, **options)
+    page = look(stream, bypass_csp=True)
+    until(page, "document.body.dataset.state === 'live'")
+    expect(page.locator("#rec")).to_be_visible()
+    seen = [_said(page)]
+    for state, (happen, veiled) in _EVENTS.items():
+        happen(ward)
+        _comes(page, state, veiled=veiled)
+        seen.append(_said(page))
+        if state in _BLIND:
+            expect(page.locator("#strip .card.open")).to_have_count(0)
+        _shoot_all(page, shoot, state)
+        if state in _AXE_LOOKS_AT:
+            assert violations(page) == []
+        for mend in _MEND:
+            mend(ward)
+        _comes(page, "live", veiled=False)
+    page.keyboard.press("Space")
+    _comes(page, "paused", veiled=False)
+    expect(page.locator("#held")).to_contain_text("Picture held at")
+    seen.append(_said(page))
+    _shoot_all(page, shoot, "paused")
+    page.keyboard.press("Space")
+    _loses_its_disk(page, disk, shoot)
+    assert len(set(seen)) == len(_EVENTS) + 2
+
+
+def _comes(page: Page, state: str, *, veiled: bool) -> None:
+    hidden = json.dumps(not veiled)
+    until(page, f"document.body.dataset.state === '{state}' && document.getElementById('cover').hidden === {hidden}")
+
+
+def _said(page: Page) -> tuple[str | None, str | None]:
+    """Word and shape of the state."""
+    return page.locator("#state-label").text_content(), page.locator("#state-icon").get_attribute("href")
+
+
+def _shoot_all(page: Page, shoot: Shoot, state: str) -> None:
+    for width, height in SIZES[:3]:
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.get_by_text("Research use only").first.is_visible()
+        shoot(page, f"state-{state}")
+
+
+def _loses_its_disk(page: Page, folder: Path, shoot: Shoot) -> None:
+    """A recording that cannot go on is said as long as one is wanted, in place of REC."""
+    shutil.rmtree(folder)
+    page.keyboard.press("r")
+    expect(page.locator("#rec")).to_be_hidden()
+    page.keyboard.press("r")
+    expect(page.locator("#rec-stopped")).to_be_visible()
+    expect(page.locator("#rec")).to_be_hidden()
+    _shoot_all(page, shoot, "recording-stopped")
+    page.keyboard.press("r")
+    expect(page.locator("#rec-stopped")).to_be_hidden()
 
 
 _BEYOND = """[...document.querySelectorAll("body *")].filter((element) => {
@@ -261,6 +316,8 @@ _BEYOND = """[...document.querySelectorAll("body *")].filter((element) => {
   return element.checkVisibility() && !element.closest(".unseen, .strip, .symbols, .scrub") && box.width > 0
     && (box.right > innerWidth + 1 || box.bottom > innerHeight + 1 || box.left < -1);
 }).map((element) => element.outerHTML.slice(0, 80))"""
+_COVERED = """document.getElementById("stage").getBoundingClientRect().bottom
+  > document.getElementById("track").getBoundingClientRect().top"""
 _HIDDEN_PANEL = "document.querySelector('.panel').scrollHeight - document.querySelector('.panel').clientHeight"
 _SHARE = """(() => {
   const { width, height } = document.getElementById("stage").getBoundingClientRect();
@@ -268,23 +325,24 @@ _SHARE = """(() => {
 })()"""
 
 
-def test_the_page_fits_the_screen(view: LiveView, look: Look, shoot: Shoot) -> None:
+@pytest.mark.parametrize("touch", [False, True])
+def test_the_page_fits_the_screen(view: LiveView, look: Look, shoot: Shoot, touch: bool) -> None:
     """Nothing has to be scrolled for, nothing sticks out, and the picture is the largest part."""
-    page = look(view)
+    page = look(view, has_touch=touch, is_mobile=touch)
     until(page, f"{_INDEX} > 0")
     expect(_first_card(page)).to_be_visible()
-    for width, height in SIZES:
+    for width, height in TOUCHED if touch else SIZES:
         page.set_viewport_size({"width": width, "height": height})
-        shoot(page, "live")
+        shoot(page, "live-touch" if touch else "live")
+        assert not page.evaluate(_COVERED)
         assert page.evaluate(_BEYOND) == []
         assert page.evaluate(_HIDDEN_PANEL) <= 0
         assert page.evaluate(_SHARE) > 0.35
 
 
 def test_axe_finds_nothing_to_mend(view: LiveView, look: Look) -> None:
-    """Contrast, names, roles and focus pass axe: the page, a snapshot, the help, and a state of alarm."""
-    altered = _Altered()
-    page = look(view, prepare=altered.install, bypass_csp=True)
+    """Contrast, names, roles and focus pass axe: the page, a snapshot, the help; alarms are looked at above."""
+    page = look(view, bypass_csp=True)
     expect(_first_card(page)).to_be_visible()
     assert violations(page) == []
     _first_card(page).click()
@@ -292,11 +350,6 @@ def test_axe_finds_nothing_to_mend(view: LiveView, look: Look) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("?")
     assert violations(page) == []
-    page.keyboard.press("Escape")
-    for state in ("no_signal", "unassessable"):
-        altered.state = state
-        until(page, f"document.body.dataset.state === '{state}'")
-        assert violations(page) == []
 
 
 def test_nothing_moves_for_who_asks_for_calm(view: LiveView, look: Look) -> None:
@@ -312,10 +365,10 @@ def test_nothing_moves_for_who_asks_for_calm(view: LiveView, look: Look) -> None
 
 
 def test_a_lost_server_is_said_and_found_again(
-    serve_view: ServeView, long_demo: Path, look: Look, shoot: Shoot
+    serve_view: ServeView, long_demo: Path, tiny_model_path: Path, run_here: RunHere, look: Look, shoot: Shoot
 ) -> None:
     """When the server is gone the picture is veiled and the page says so; when it is back the page is, by itself."""
-    first = serve_view(long_demo, "--live")
+    first = serve_view(long_demo, "--live", "--engine", tiny_model_path)
     page = look(first, patient=True)
     until(page, f"{_INDEX} > 0")
     first.process.kill()
@@ -325,7 +378,7 @@ def test_a_lost_server_is_said_and_found_again(
     expect(page.locator("#pause")).to_be_disabled()
     shoot(page, "lost")
     page.evaluate("document.getElementById('picture').dataset.index = 0")
-    serve_view(long_demo, "--live", port=int(first.url.rpartition(":")[2]))
+    run_here(serve=first.url.removeprefix("http://"))
     expect(page.locator("#state-label")).to_have_text("Live")
     expect(page.locator("#cover")).to_be_hidden()
     until(page, f"{_INDEX} > 0")

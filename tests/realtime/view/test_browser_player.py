@@ -1,13 +1,18 @@
 """The live view when the stream has ended: the page plays the recording, scrubs it, and jumps to its sightings."""
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from websockets.sync.client import connect
 
 from .conftest import LiveView, Look, ServeView, Shoot, until, violations
+from .running import Stream, record_in_parts, write_clip
 
 pytestmark = pytest.mark.slow
 
 SIZES = [(1280, 720), (1024, 768), (768, 1024)]
+_PART = "document.getElementById('recording').src"
 _TIME = "document.getElementById('recording').currentTime"
 _SOUGHT = f"(time) => Math.abs({_TIME} - time) < 0.2 && !document.getElementById('recording').seeking"
 
@@ -27,14 +32,36 @@ def page(ended: LiveView, look: Look) -> Page:
     return page
 
 
-def test_the_stream_becomes_a_recording(serve_view: ServeView, look: Look) -> None:
-    """A page that watches a stream to its end goes over to its recording by itself."""
-    page = look(serve_view("demo", "--live", "--duration", 4))
+def test_the_stream_becomes_a_recording(
+    serve_view: ServeView, tiny_model_path: Path, tmp_path: Path, look: Look, shoot: Shoot
+) -> None:
+    """A page that watches a stream to its end goes over to its recording; what was not recorded is a gap in it."""
+    clip = write_clip(tmp_path / "disc.mp4", 200)
+    view = serve_view(clip, "--live", "--engine", tiny_model_path, "-o", tmp_path / "out.mp4")
+    with connect(f"ws{view.url.removeprefix('http')}/ws", close_timeout=0.5) as client:
+        record_in_parts(client)
+    page = look(view)
     expect(page.locator("#state-label")).to_have_text("Recording")
     expect(page.locator("#recording")).to_be_visible()
     expect(page.locator("#picture")).to_be_hidden()
     expect(page.locator("#controls")).to_be_hidden()
-    until(page, "document.getElementById('recording').duration > 3")
+    expect(page.locator("#downloads a")).to_have_count(2)
+    expect(page.locator("#gaps div").first).to_be_attached()
+    shoot(page, "parts")
+    until(page, "document.getElementById('recording').readyState >= 2")
+    first = page.evaluate("document.getElementById('recording').duration")
+    page.keyboard.press("End")
+    until(page, f"{_PART}.endsWith('/2.mp4') && {_TIME} > 0.5")
+    assert violations(page) == []
+    page.keyboard.press("Home")
+    until(page, f"{_PART}.endsWith('/1.mp4') && {_TIME} === 0")
+    page.locator("#scrub").evaluate("(scrub, time) => { scrub.value = time; }", first + 0.05)  # in the gap
+    page.locator("#scrub").dispatch_event("input")
+    until(page, f"{_PART}.endsWith('/2.mp4') && {_TIME} === 0")
+    page.keyboard.press(",")
+    until(page, f"{_PART}.endsWith('/1.mp4') && Math.abs({_TIME} - {first}) < 0.1")
+    page.locator("#play").click()
+    until(page, f"{_PART}.endsWith('/2.mp4') && {_TIME} > 0.1")
 
 
 def test_it_plays_and_pauses(page: Page) -> None:
@@ -99,18 +126,18 @@ def test_the_player_fits_and_passes_axe(ended: LiveView, look: Look, shoot: Shoo
     assert page.locator("#browser-last").text_content() == "\N{EN DASH}"
 
 
-def test_a_token_is_asked_for(serve_view: ServeView, chromium: Browser, shoot: Shoot) -> None:
+def test_a_token_is_asked_for(chromium: Browser, shoot: Shoot) -> None:
     """Where a token is needed the page asks for it; a wrong one opens nothing, the right one the view."""
     token = "a-token-" * 4
-    view = serve_view("demo", "--duration", 1, "--token", token)
-    page = chromium.new_page(viewport={"width": 1280, "height": 720})
-    page.goto(view.url)
-    shoot(page, "token")
-    assert violations(page) == []
-    page.get_by_label("Token").fill("not-the-token-of-this-test")
-    page.get_by_role("button", name="Open").click()
-    expect(page.get_by_label("Token")).to_have_value("")
-    page.get_by_label("Token").fill(token)
-    page.get_by_role("button", name="Open").click()
-    expect(page.locator("#state-label")).to_have_text("Recording")
-    page.close()
+    with Stream(token=token) as stream:
+        page = chromium.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(stream.url)
+        shoot(page, "token")
+        assert violations(page) == []
+        page.get_by_label("Token").fill("not-the-token-of-this-test")
+        page.get_by_role("button", name="Open").click()
+        expect(page.get_by_label("Token")).to_have_value("")
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Open").click()
+        expect(page.locator("#state-label")).to_have_text("Live")
+        page.close()

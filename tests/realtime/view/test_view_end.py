@@ -1,5 +1,6 @@
 """How a served stream ends: `rt-seg stream FILE --serve` in a process of its own."""
 
+import io
 import json
 import os
 import re
@@ -8,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from .running import HEIGHT, WAIT, WIDTH, picture
+from .running import WAIT, record_in_parts, told_until, write_clip
 
 pytestmark = pytest.mark.slow
 
@@ -91,14 +91,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip of the disc, in which the tiny model sees a polyp."""
-    path = tmp_path_factory.mktemp("clip") / "disc.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(25), options={"preset": "ultrafast", "crf": "10"})
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for index in range(FRAMES):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index), format="bgr24")))
-        container.mux(stream.encode())
-    return path
+    return write_clip(tmp_path_factory.mktemp("clip") / "disc.mp4", FRAMES)
 
 
 def messages(url: str, count: int) -> list[dict[str, Any]]:
@@ -120,25 +113,28 @@ def test_a_file_that_has_ended_can_be_looked_at_again(start: Start, clip: Path, 
     assert [each["type"] for each in (hello, state, ended)] == ["hello", "state", "ended"]
     assert hello["sightings"][0]["ended"]
     assert state["state"] == "ended"
-    assert ended["recording"] == "/recording.mp4"
+    (part,) = ended["recordings"]
+    assert part["address"] == "/recordings/1.mp4"
+    assert part["offset"] == 0
+    assert part["duration"] == pytest.approx((FRAMES - 1) / 25, abs=0.01)
     assert ended["frames"] == {"in": FRAMES, "out": FRAMES}
-    assert ended["offset"] == 0
+    assert not ended["kept"]
     assert ended["duration"] == pytest.approx((FRAMES - 1) / 25, abs=0.01)
     with httpx.Client(base_url=url, timeout=WAIT) as client:
-        whole = client.get("/recording.mp4")
+        assert client.get("/recordings/2.mp4").status_code == client.get("/recordings/0.mp4").status_code == 404
+        whole = client.get(part["address"])
         assert whole.headers["accept-ranges"] == "bytes"
         assert whole.headers["content-type"] == "video/mp4"
         size = len(whole.content)
-        parts = [client.get("/recording.mp4", headers={"Range": each}) for each in ("bytes=0-99", "bytes=100-")]
-        assert [part.status_code for part in parts] == [206, 206]
-        assert parts[0].headers["content-range"] == f"bytes 0-99/{size}"
-        assert parts[0].content + parts[1].content == whole.content
-        assert client.get("/recording.mp4", headers={"Range": "bytes=-50"}).content == whole.content[-50:]
-        assert client.get("/recording.mp4", headers={"Range": f"bytes={size}-"}).status_code == 416
+        ranges = [client.get(part["address"], headers={"Range": each}) for each in ("bytes=0-99", "bytes=100-")]
+        assert [each.status_code for each in ranges] == [206, 206]
+        assert ranges[0].headers["content-range"] == f"bytes 0-99/{size}"
+        assert ranges[0].content + ranges[1].content == whole.content
+        assert client.get(part["address"], headers={"Range": "bytes=-50"}).content == whole.content[-50:]
+        assert client.get(part["address"], headers={"Range": f"bytes={size}-"}).status_code == 416
         assert client.get("/readyz").status_code == 200
         assert client.get("/api/sightings/1.jpg").status_code == 200
-    (kept,) = process.scratch.glob("rt-seg-view-*/recording.mp4")
-    with av.open(str(kept)) as container:
+    with av.open(io.BytesIO(whole.content), "r") as container:
         assert sum(1 for _ in container.decode(video=0)) == FRAMES
     assert process.end(signal.SIGINT) == 0, process.output
     assert f"{FRAMES} frames in, {FRAMES} out" in process.output
@@ -152,11 +148,44 @@ def test_a_recording_that_was_asked_for_is_the_one_that_is_played(
     process = start(clip, "--engine", tiny_model_path, "-o", tmp_path / "out.mp4", "--start", "0.4")
     url = process.wait_for(r"looked at again at (http://127\.0\.0\.1:\d+)/")
     ended = messages(url, 3)[2]
-    assert ended["offset"] == pytest.approx(0.4, abs=0.001)
-    assert httpx.get(f"{url}/recording.mp4", timeout=WAIT).content == (tmp_path / "out.mp4").read_bytes()
+    (part,) = ended["recordings"]
+    assert part["offset"] == pytest.approx(0.4, abs=0.001)
+    assert ended["kept"]
+    assert httpx.get(url + part["address"], timeout=WAIT).content == (tmp_path / "out.mp4").read_bytes()
     assert list(process.scratch.iterdir()) == []
     assert process.end(signal.SIGTERM) == 0, process.output
     assert (tmp_path / "out.mp4").is_file()
+
+
+def test_nothing_of_a_patient_outlives_a_kill(start: Start, clip: Path, tiny_model_path: Path) -> None:
+    """The view's own recording has no name any more: what ends the process, by force too, ends the file."""
+    process = start(clip, "--engine", tiny_model_path)
+    url = process.wait_for(r"looked at again at (http://127\.0\.0\.1:\d+)/")
+    (part,) = messages(url, 3)[2]["recordings"]
+    assert httpx.get(url + part["address"], timeout=WAIT).status_code == 200
+    process.kill()
+    assert list(process.scratch.iterdir()) == []
+
+
+def test_parts_of_a_recording_are_all_played(start: Start, tiny_model_path: Path, tmp_path: Path) -> None:
+    """Switched off and on again, a recording has two files: the page gets both, each with its place in the stream."""
+    clip = write_clip(tmp_path / "disc.mp4", 4 * FRAMES)
+    process = start(clip, "--engine", tiny_model_path, "--live", "-o", tmp_path / "out.mp4")
+    url = process.wait_for(r"view +(http://127\.0\.0\.1:\d+)/")
+    with connect(f"ws{url.removeprefix('http')}/ws", close_timeout=0.5) as client:
+        record_in_parts(client)
+        told = told_until(client, lambda message: message["type"] == "ended")
+    first, second = told["recordings"]
+    assert [part["address"] for part in (first, second)] == ["/recordings/1.mp4", "/recordings/2.mp4"]
+    assert first["offset"] == 0
+    assert first["duration"] < second["offset"]
+    assert second["offset"] + second["duration"] <= told["duration"] + 0.001
+    for part, name in ((first, "out.mp4"), (second, "out-2.mp4")):
+        assert httpx.get(url + part["address"], timeout=WAIT).content == (tmp_path / name).read_bytes()
+        with av.open(str(tmp_path / name)) as container:
+            times = [frame.time for frame in container.decode(video=0)]
+        assert times[0] == pytest.approx(0, abs=0.001)
+        assert times[-1] == pytest.approx(part["duration"], abs=0.01)
 
 
 def test_a_signal_midway_ends_stream_and_view(start: Start, clip: Path, tiny_model_path: Path) -> None:

@@ -448,7 +448,7 @@ def test_other_sites_embed_nothing(stream: Stream) -> None:
         "/assets/main.js%00.png",
         "/assets/",
         "/../../etc/passwd",
-        "/recording.mp4/../../x",
+        "/recordings/1.mp4/../../x",
         "/api/sightings/..%2f1.jpg",
         "/view.py",
     ],
@@ -570,7 +570,7 @@ def test_the_interface_is_described(stream: Stream) -> None:
 
 def test_there_is_no_recording_before_the_end(stream: Stream) -> None:
     """A file that is being written is not handed out."""
-    assert stream.get("/recording.mp4").status_code == 404
+    assert stream.get("/recordings/1.mp4").status_code == 404
 
 
 def test_the_token_opens_the_view() -> None:
@@ -582,7 +582,7 @@ def test_the_token_opens_the_view() -> None:
             "/api/sightings",
             "/metrics",
             "/video.mjpg",
-            "/recording.mp4",
+            "/recordings/1.mp4",
             "/api/sightings/1.jpg",
         ):
             assert stream.get(path).status_code == 401, path
