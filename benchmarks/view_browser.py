@@ -16,7 +16,7 @@ from typing import Any
 from rt_seg.errors import MissingDependencyError
 
 _START_SECONDS = 5  # that a page has to come to its pace; they do not count
-_SIZE = {"width": 1280, "height": 720}
+_WIDTH, _HEIGHT = 1280, 720  # of the page
 _LISTEN = """
 window.shownHere = [];
 const send = WebSocket.prototype.send;
@@ -55,7 +55,7 @@ def watch(url: str, seconds: float) -> dict[str, Any]:
     with sync_playwright() as playwright:
         # in containers benchmarks run as root, for whom Chromium has no sandbox; it sees the view's page only
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(viewport=_SIZE)
+        page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT})
         page.add_init_script(_LISTEN)
         page.goto(url)
         page.wait_for_timeout(_START_SECONDS * 1000)

@@ -143,7 +143,7 @@ def test_polyp_free_images_are_repeated(data_folder: Path) -> None:
 
 def test_field_of_view_is_trained_on_unless_it_would_cut_a_polyp(tmp_path: Path) -> None:
     """With `auto` a picture between borders fills the sample; one whose mask lies on the border is taken whole."""
-    pairs = []
+    pairs: list[Pair] = []
     for name, left in (("inside", 260), ("outside", 20)):
         image, mask = np.zeros((240, 480, 3), np.uint8), np.zeros((240, 480), np.uint8)
         image[:, 220:460] = (60, 80, 160)
