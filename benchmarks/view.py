@@ -18,7 +18,7 @@ import threading
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -138,7 +138,7 @@ def _seen(answers: list[Any], hand_over: HandedOver) -> list[tuple[int, float, f
     for answer in answers:
         if isinstance(answer, list):
             # the first picture may have waited for somebody to look
-            seen += [(int(index), float(captured), float(decoded)) for index, captured, decoded in answer[1:]]
+            seen += [_picture(row) for row in cast("list[Any]", answer)[1:]]
         else:
             captured_ms = hand_over.captured_ms
             seen += [
@@ -147,6 +147,11 @@ def _seen(answers: list[Any], hand_over: HandedOver) -> list[tuple[int, float, f
                 if index in captured_ms
             ]
     return seen
+
+
+def _picture(row: Any) -> tuple[int, float, float]:
+    index, captured, decoded = row
+    return int(index), float(captured), float(decoded)
 
 
 def _delays(seen: list[tuple[int, float, float]], handed_ms: dict[int, float]) -> dict[str, list[float]]:
