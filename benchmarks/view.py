@@ -18,7 +18,7 @@ import threading
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -138,7 +138,8 @@ def _seen(answers: list[Any], hand_over: HandedOver) -> list[tuple[int, float, f
     for answer in answers:
         if isinstance(answer, list):
             # the first picture may have waited for somebody to look
-            seen += [_picture(row) for row in cast("list[Any]", answer)[1:]]
+            rows: list[Any] = answer[1:]
+            seen += map(_picture, rows)
         else:
             captured_ms = hand_over.captured_ms
             seen += [
