@@ -39,6 +39,9 @@ class Observation:
     def on_output(self, name: str, error: BaseException) -> None:
         """A sink failed."""
 
+    def on_seen_last(self) -> None:
+        """The signal is lost, and all that was seen before was refined; called by the thread that did."""
+
     def on_finished(self) -> None:
         """All segmentations were refined; called by the thread that did."""
 

@@ -77,6 +77,10 @@ class Report(Observation):
             previous, self._state = self._state, state
             self._journal.tell(lambda log: log.state_changed(seconds, state, previous))
 
+    def on_seen_last(self) -> None:
+        """See `Observation`."""
+        self._refine.end()
+
     def on_finished(self) -> None:
         """See `Observation`."""
         self._refine.end()

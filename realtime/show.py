@@ -6,7 +6,8 @@ nothing on that way waits for the engine.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 
 from rt_seg.errors import EngineError, SourceInterrupted
@@ -17,6 +18,8 @@ from .frame import Rendered, Segmentation, Showing
 from .live import Observation
 from .outlet import Outlet
 from .statistics import Statistics
+
+_LOOK_SECONDS = 0.25  # a loss of the signal is told within it also where no promise follows
 
 
 class Show:
@@ -63,6 +66,7 @@ class Show:
         self._measures = measures
         self._on_broken = on_broken
         self._newest: Segmentation | None = None
+        self._lost_ns: int | None = None
         self.display: Channel[Showing] = Channel(2, policy)
         self.threads = [self._thread("show", self._run_display)] if passthrough else []
         self.threads.append(self._thread("follow" if passthrough else "show", self._run_promises))
@@ -72,14 +76,15 @@ class Show:
         return threading.Thread(target=target, name=f"rt-seg {name}", daemon=True)
 
     def forget(self) -> None:
-        """Draw no mask of what was seen so far: the signal is lost."""
+        """Draw no mask of what was seen so far, and have it said that it is over: the signal is lost."""
         self._newest = None
+        self._lost_ns = time.perf_counter_ns()
 
     def _run_promises(self) -> None:
         """Follow the promises: show each frame (aligned), or keep the newest segmentation (passthrough)."""
         error: BaseException | None = None
         try:
-            for promise in self._promised:
+            for promise in self._promises():
                 segmentation = self._outcome(promise)
                 if self._passthrough:
                     self._newest = segmentation or self._newest
@@ -100,6 +105,22 @@ class Show:
         elif error is not None and not isinstance(error, SourceInterrupted):
             self._on_broken(error)
             self.display.cancel()
+
+    def _promises(self) -> Iterator[Promise]:
+        """The promises in their order; between those from before a loss of the signal and later ones it is told."""
+        while True:
+            try:
+                promise = self._promised.get(_LOOK_SECONDS)
+            except TimeoutError:
+                self._tell_loss(time.perf_counter_ns())
+                continue
+            self._tell_loss(promise.frame.captured_ns)
+            yield promise
+
+    def _tell_loss(self, now_ns: int) -> None:
+        if self._lost_ns is not None and now_ns > self._lost_ns:
+            self._lost_ns = None
+            self._observation.on_seen_last()
 
     def _outcome(self, promise: Promise) -> Segmentation | None:
         """The refined segmentation of a frame; None where there is none, and that is no reason to end."""

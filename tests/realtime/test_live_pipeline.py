@@ -481,6 +481,41 @@ def test_a_first_frame_that_cannot_be_prepared_is_an_error_later_ones_are_not() 
 
 
 @BOTH
+def test_what_was_seen_ends_when_the_signal_is_lost(display: Display) -> None:
+    """It is told while the signal is away, after all that was seen before was refined."""
+    order: list[str] = []
+    told, hold = threading.Event(), threading.Event()
+
+    class Notes(Observation):
+        def on_seen_last(self) -> None:
+            order.append("lost")
+            told.set()
+
+    class Stalls(Camera):
+        def __iter__(self) -> Iterator[Frame]:
+            yield from (Frame(i, i / 25, time.perf_counter_ns(), np.full((8, 8, 3), 9, np.uint8)) for i in range(3))
+            hold.wait(30)
+            yield Frame(3, 3 / 25, time.perf_counter_ns(), np.full((8, 8, 3), 9, np.uint8))
+
+    def refine(segmentation: Segmentation) -> Segmentation:
+        order.append("seen")
+        return segmentation
+
+    camera = Stalls()
+    screen = Screen(camera)
+    pipeline = Pipeline(
+        camera, prepare, segment, render, [screen], refine=refine, policy=Policy.LATEST,
+        live=Live(display, Upkeep(None, 0.05), EngineCare()), observation=Notes(),
+    )  # fmt: skip
+    with pipeline:
+        assert told.wait(30), "it was not told while the signal was away"
+        assert order == ["seen"] * (len(order) - 1) + ["lost"]
+        assert len(order) > 1
+        hold.set()
+        screen.wait_for(lambda shown: shown[-1].frame.index >= 3 and shown[-1].signal)
+
+
+@BOTH
 def test_nothing_is_inferred_on_a_missing_picture(display: Display) -> None:
     """Stand-in pictures reach the sinks without a mask, marked, and the engine never sees them."""
     seen: list[bool] = []
