@@ -1,5 +1,6 @@
 """Fixtures that every room's tests may use: a tiny deployable model whose answer is known."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,15 @@ from rt_seg.engines.spec import CORE_INPUT, CORE_OUTPUT, INPUT_NAME, METADATA_KE
 # how long an example takes says how busy the machine is, not whether the code is right
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+# a shell that runs the tests in the background, and nohup, ignore these for them and all that they start
+for number, action in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, action)
 
 TinyModelWriter = Callable[..., Path]
 
