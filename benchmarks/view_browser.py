@@ -36,7 +36,7 @@ def find_browser() -> str:
         MissingDependencyError: There is no Playwright, or no Chromium.
     """
     if importlib.util.find_spec("playwright") is None:
-        raise MissingDependencyError("--browser needs Playwright: pip install playwright")
+        raise MissingDependencyError("--browser needs Playwright: pip install 'rt-seg[browser]'")
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         raise MissingDependencyError("--browser needs Chromium (Debian: apt-get install chromium)")

@@ -223,7 +223,7 @@ def _imported(path: Path) -> Iterator[str]:
         ("rt_seg", ()),
         ("engines", ("tensorrt",)),
         ("realtime", ()),
-        ("benchmarks", ("plots", "train")),
+        ("benchmarks", ("browser", "plots", "train")),
         ("train", ("train",)),
         ("tests", ("train", "test")),
     ],
