@@ -136,10 +136,9 @@ def _seen(answers: list[Any], hand_over: HandedOver) -> list[tuple[int, float, f
     """Index, milliseconds at capture and at the client, for each picture."""
     seen: list[tuple[int, float, float]] = []
     for answer in answers:
-        if isinstance(answer, list):
+        if "shown" not in answer:  # not of a page
             # the first picture may have waited for somebody to look
-            rows: list[Any] = answer[1:]
-            seen += map(_picture, rows)
+            seen += map(_picture, answer[1:])
         else:
             captured_ms = hand_over.captured_ms
             seen += [
