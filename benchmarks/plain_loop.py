@@ -4,7 +4,6 @@ Run as ``python -m rt_seg.benchmarks.plain_loop CLIP OUTPUT MODEL``; prints what
 """
 
 import json
-import resource
 import sys
 import time
 from typing import Any
@@ -14,6 +13,8 @@ import numpy as np
 
 from rt_seg.engines.openvino_runtime import openvino
 from rt_seg.errors import SourceError
+
+from .harness.machine import peak_mib
 
 STEPS = ("decode", "resize", "infer", "blend", "encode")
 
@@ -68,9 +69,8 @@ def plain_loop(clip: str, output: str | None, model: str, limit: int | None = No
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
     if frames == 0:
         raise SourceError(f"{clip}: OpenCV reads no frame of it, so there is no plain loop to compare with")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
-        "frames": frames, "seconds": seconds, "cpu_seconds": cpu_seconds, "step_seconds": steps, "peak_mib": peak,
+        "frames": frames, "seconds": seconds, "cpu_seconds": cpu_seconds, "step_seconds": steps, "peak_mib": peak_mib(),
     }  # fmt: skip
 
 

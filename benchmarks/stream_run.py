@@ -3,7 +3,6 @@
 `stream_file` is made to be called in a fresh process, see `harness.process`.
 """
 
-import resource
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from rt_seg.realtime.sources.source import SourceInfo
 from rt_seg.realtime.stream import StreamSettings, run_stream
 
 from .harness.arithmetic import Histogram
-from .harness.machine import resident_mib
+from .harness.machine import peak_mib, resident_mib
 
 ALSO_IMPORTED = (command, console)
 """What `rt-seg stream` imports beside what is used here: it counts in the time to its first frame."""
@@ -100,7 +99,7 @@ def stream_file(
         "occupancy": pipeline.occupancy,
         "resident_mib": watcher.resident,
         "progress": [*watcher.progress, (ended_ns, summary.frames_out)],
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": peak_mib(),
     }
 
 

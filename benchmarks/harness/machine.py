@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -63,6 +64,20 @@ def resident_mib() -> float | None:
     except OSError:
         return None
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def peak_mib() -> float:
+    """Most memory of this process that was resident at once since its program began, in MiB.
+
+    The kernel's VmHWM where there is /proc: what `getrusage` says is never below what the parent process had when it
+    started this one.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    sizes = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")]
+    return sizes[0] if sizes else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def available_mib() -> float | None:
