@@ -19,6 +19,7 @@ import numpy.typing as npt
 from rt_seg.engines.engine import Engine, EngineInfo
 from rt_seg.engines.load import PrecisionChoice, load_engine
 from rt_seg.engines.masks import threshold_level
+from rt_seg.engines.resize import probability_at_source
 from rt_seg.engines.spec import ModelSpec
 from rt_seg.realtime.frame import Frame, Prepared
 from rt_seg.realtime.preprocess import Preprocess
@@ -159,18 +160,6 @@ def prepare(image: UInt8Array, spec: ModelSpec, roi: Region) -> Prepared:
     return Preprocess(spec, roi, steady=False)(Frame(0, 0.0, 0, image))
 
 
-def probability_at_source(probability: UInt8Array, prepared: Prepared) -> UInt8Array:
-    """Scale an engine's answer up to its picture.
-
-    Returns:
-        uint8 ``[H, W]``, zero outside the part that the engine saw.
-    """
-    geometry, region = prepared.geometry, prepared.geometry.region
-    whole = np.zeros((geometry.frame_height, geometry.frame_width), np.uint8)
-    whole[region.slices] = cv2.resize(probability, (region.width, region.height), interpolation=cv2.INTER_LINEAR)
-    return whole
-
-
 def score_pair(engine: Engine, pair: Pair, centre: str, roi: Region, level: int) -> ImageScore:
     """Measure one image. As thread-safe as the engine.
 
@@ -187,7 +176,7 @@ def score_pair(engine: Engine, pair: Pair, centre: str, roi: Region, level: int)
     """
     image, truth = read_pair(pair)
     prepared = prepare(image, engine.spec, roi)
-    probability = probability_at_source(engine.infer(prepared.tensor[None])[0], prepared)
+    probability = probability_at_source(engine.infer(prepared.tensor[None])[0], prepared.geometry)
     counts = PixelCounts.of(probability, truth)
     every = counts.confusion()
     has_polyp = bool(truth.any())

@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from rt_seg.engines.engine import Engine
 from rt_seg.engines.load import load_engine
+from rt_seg.engines.resize import probability_at_source
 from rt_seg.realtime.overlay import CYAN, Colour
 from rt_seg.train.data import read_pair
 
-from .evaluate import Evaluation, ImageScore, prepare, probability_at_source
+from .evaluate import Evaluation, ImageScore, prepare
 from .evaluate_files import write_whole
 from .evaluate_summary import Summary, is_false_alarm
 
@@ -129,7 +130,7 @@ def _tiles(engine: Engine, evaluation: Evaluation, score: ImageScore) -> tuple[U
     """Image, mask, probability and overlay, scaled to a tile; uint8 ``[h, w, 3]``, BGR."""
     image, truth = read_pair(score.pair)
     prepared = prepare(image, engine.spec, evaluation.settings.roi)
-    probability = _fitted(probability_at_source(engine.infer(prepared.tensor[None])[0], prepared))
+    probability = _fitted(probability_at_source(engine.infer(prepared.tensor[None])[0], prepared.geometry))
     picture, mask = _fitted(image), _fitted(truth)
     drawn = picture.copy()
     _outline(drawn, mask > 127, _LIME)

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rt_seg.engines.geometry import Geometry
 from rt_seg.engines.spec import Interpolation
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -49,6 +50,22 @@ def resize_double(image: UInt8Array, width: int, height: int) -> UInt8Array:
     """
     rows = image[:: max(len(image) // (2 * height), 1)]
     return np.asarray(cv2.resize(rows, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def probability_at_source(probability: UInt8Array, geometry: Geometry) -> UInt8Array:
+    """Stretch an engine's answer back over the part of the picture that it saw.
+
+    Args:
+        probability: uint8 ``[h, w]``.
+        geometry: Where its pixels lie in the picture.
+
+    Returns:
+        uint8 ``[H, W]``, zero outside that part.
+    """
+    region = geometry.region
+    whole = np.zeros((geometry.frame_height, geometry.frame_width), np.uint8)
+    whole[region.slices] = cv2.resize(probability, (region.width, region.height), interpolation=cv2.INTER_LINEAR)
+    return whole
 
 
 def resize_mask(mask: UInt8Array, width: int, height: int) -> UInt8Array:

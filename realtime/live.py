@@ -40,10 +40,7 @@ class Observation:
         """A sink failed."""
 
     def on_seen_last(self) -> None:
-        """The signal is lost, and all that was seen before was refined; called by the thread that did."""
-
-    def on_finished(self) -> None:
-        """All segmentations were refined; called by the thread that did."""
+        """The signal is lost or the stream over, and all that was seen was refined; called by the thread that did."""
 
     def on_shown(self, rendered: Rendered) -> None:
         """A picture was handed to every sink; called by one thread."""

@@ -2,11 +2,10 @@
 
 import time
 
-from rt_seg.engines.field_of_view import FieldOfView, Roi
+from rt_seg.engines.field_of_view import FieldOfView, Roi, check_roi
 from rt_seg.engines.geometry import Box, Geometry
 from rt_seg.engines.resize import resize_image
 from rt_seg.engines.spec import ModelSpec
-from rt_seg.errors import InputError
 
 from .frame import Frame, Prepared, Span
 
@@ -44,10 +43,5 @@ class Preprocess:
         if not isinstance(self._roi, Box):
             whole = Box.of_size(frame.width, frame.height)
             return self._field.find(frame.image) if self._roi == "auto" else whole
-        if self._roi.clipped_to(frame.width, frame.height) != self._roi:
-            box = self._roi
-            raise InputError(
-                f"roi {box.x},{box.y},{box.width},{box.height} is not inside the frame of "
-                f"{frame.width}x{frame.height}; give a box that is, or auto"
-            )
+        check_roi(self._roi, frame.width, frame.height)
         return self._roi

@@ -81,10 +81,6 @@ class Report(Observation):
         """See `Observation`."""
         self._refine.end()
 
-    def on_finished(self) -> None:
-        """See `Observation`."""
-        self._refine.end()
-
     def tell_drops(self, dropped: Mapping[str, int]) -> None:
         """Write what was dropped since the last call."""
         for cause, count in dropped.items():

@@ -99,7 +99,7 @@ class Show:
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
             error = exc
         self._promised.cancel()
-        self._observation.on_finished()
+        self._observation.on_seen_last()
         if not self._passthrough:
             self._end(error)
         elif error is not None and not isinstance(error, SourceInterrupted):

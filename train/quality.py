@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from rt_seg.engines.engine import Engine
 from rt_seg.engines.field_of_view import FieldOfView
+from rt_seg.engines.geometry import Geometry
 from rt_seg.engines.masks import Confusion, threshold_level
-from rt_seg.engines.resize import resize_image
+from rt_seg.engines.resize import probability_at_source, resize_image
 
 from .data import Pair, read_pair
 
@@ -45,8 +45,8 @@ def score_engine(engine: Engine, pairs: Sequence[Pair]) -> Score:
         field = FieldOfView(steady=False).find(image)
         seen = resize_image(image[field.slices], spec.width, spec.height, spec.interpolation)
         probability = engine.infer(seen[None])[0]
-        stretched = np.zeros(mask.shape, np.uint8)
-        stretched[field.slices] = cv2.resize(probability, (field.width, field.height), interpolation=cv2.INTER_LINEAR)
+        geometry = Geometry(mask.shape[1], mask.shape[0], field, spec.width, spec.height)
+        stretched = probability_at_source(probability, geometry)
         confusion = Confusion.of(stretched >= level, mask > 0)
         dice.append(float(confusion.dice))
         iou.append(float(confusion.iou))

@@ -72,22 +72,22 @@ def peak_mib() -> float:
     The kernel's VmHWM where there is /proc: what `getrusage` says is never below what the parent process had when it
     started this one.
     """
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    sizes = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")]
-    return sizes[0] if sizes else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found = _mib_of("/proc/self/status", "VmHWM:")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 if found is None else found
 
 
 def available_mib() -> float | None:
     """Memory that programs could still be given without swapping, in MiB; None without /proc."""
+    return _mib_of("/proc/meminfo", "MemAvailable:")
+
+
+def _mib_of(file: str, name: str) -> float | None:
+    """A figure of one of the kernel's lists, which are in KiB; None where it is not."""
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        lines = Path(file).read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return None
-    sizes = [int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable:")]
-    return sizes[0] if sizes else None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(name)), None)
 
 
 class LoadWatch:

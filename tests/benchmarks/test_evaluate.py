@@ -13,11 +13,10 @@ import numpy.typing as npt
 import pytest
 from typer.testing import CliRunner, Result
 
-from rt_seg.benchmarks.evaluate import prepare, probability_at_source
+from rt_seg.benchmarks.evaluate import prepare
 from rt_seg.cli import app
-from rt_seg.engines.geometry import Box, Geometry
+from rt_seg.engines.geometry import Box
 from rt_seg.engines.spec import ModelSpec
-from rt_seg.realtime.frame import Frame, Prepared
 
 UInt8Array = npt.NDArray[np.uint8]
 DataWriter = Callable[..., Path]
@@ -136,16 +135,6 @@ def test_compared_at_the_masks_own_size(model: Path, write_data: DataWriter, tmp
     assert float(row["dice"]) == pytest.approx(values["overall"]["with_polyp"]["measures"]["dice"]["value"], abs=1e-6)
     assert json.loads((output / "summary.json").read_text()) == values
     assert not (output / "figures").exists()
-
-
-def test_outside_the_region_nothing_is_found() -> None:
-    """What the engine did not see has probability 0; inside, its answer is scaled to the region."""
-    frame = Frame(0, 0.0, 0, np.zeros((60, 100, 3), np.uint8))
-    prepared = Prepared(frame, frame.image, Geometry(100, 60, Box(20, 10, 40, 30), 8, 8), {})
-    whole = probability_at_source(np.full((8, 8), 200, np.uint8), prepared)
-    assert whole.shape == (60, 100)
-    assert (whole[10:40, 20:60] == 200).all()
-    assert np.count_nonzero(whole) == 40 * 30
 
 
 def test_roi_auto_looks_into_the_field_of_view_only() -> None:

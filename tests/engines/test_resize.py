@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_seg.engines import resize_image, resize_mask
+from rt_seg.engines import Box, Geometry, resize_image, resize_mask
+from rt_seg.engines.resize import probability_at_source
 from rt_seg.engines.spec import Interpolation
 
 SIDE = st.integers(1, 90)
@@ -62,6 +63,15 @@ def test_views_with_strides_are_fine() -> None:
     view = frame[20:250, 33:340]
     np.testing.assert_array_equal(resize_image(view, 64, 64), resize_image(view.copy(), 64, 64))
     np.testing.assert_array_equal(frame, kept)
+
+
+def test_outside_the_region_nothing_is_found() -> None:
+    """What the engine did not see has probability 0; inside, its answer is scaled to the region."""
+    geometry = Geometry(100, 60, Box(20, 10, 40, 30), 8, 8)
+    whole = probability_at_source(np.full((8, 8), 200, np.uint8), geometry)
+    assert whole.shape == (60, 100)
+    assert (whole[10:40, 20:60] == 200).all()
+    assert np.count_nonzero(whole) == 40 * 30
 
 
 def test_mask_keeps_its_area() -> None:
