@@ -146,12 +146,13 @@ class Crew:
             if promise.answer is not None:
                 promise.answer.cancel()
 
-    def join(self, timeout: float) -> None:
-        """Wait until the workers have left, at most so many seconds for all."""
+    def join(self, timeout: float) -> bool:
+        """Wait until the workers have left, at most so many seconds for all; False if one has not."""
         until = time.monotonic() + timeout
         for thread in self._threads:
             if thread.ident is not None:  # one that takes the place of a hung one may not run yet
                 thread.join(max(until - time.monotonic(), 0.0))
+        return not any(thread.is_alive() for thread in self._threads)
 
     @property
     def stuck(self) -> bool:

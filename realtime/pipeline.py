@@ -44,8 +44,6 @@ from .statistics import Statistics
 GRACE_SECONDS = 0.7
 """How long a stage may take to end by itself, once asked; twice that, and the process can go within two seconds."""
 
-_SETTLE_SECONDS = 0.1  # for threads that are about to end
-
 
 class Pipeline:
     """Runs one stream, once: `start`, then `wait` until it returns True.
@@ -191,7 +189,7 @@ class Pipeline:
             if deadline is not None and now >= deadline:
                 return False
             alive.join(0.1 if deadline is None else max(min(0.1, deadline - now), 0.0))
-        return self._source_released(deadline)
+        return self._released(deadline)
 
     def __enter__(self) -> Self:
         self.start()
@@ -206,7 +204,6 @@ class Pipeline:
     @property
     def left_behind(self) -> bool:
         """After the end: whether a thread hangs in a call that cannot be cancelled."""
-        self._crew.join(_SETTLE_SECONDS)
         return self._capture.alive or self._crew.stuck or self._alive() is not None
 
     @property
@@ -338,13 +335,13 @@ class Pipeline:
     def _stuck_names(self) -> str:
         return ", ".join(thread.name.removeprefix("rt-seg ") for thread in self._threads if thread.is_alive())
 
-    def _source_released(self, deadline: float | None) -> bool:
-        """Give the thread at a live source the rest of the grace to release it."""
+    def _released(self, deadline: float | None) -> bool:
+        """Give the threads at source and engine the rest of the grace: a process that ends around a call may crash."""
         until = (self._stop_at or time.monotonic()) + GRACE_SECONDS
-        now = time.monotonic()
-        if self._live is None or self._capture.join(max(min(until, deadline or until) - now, 0.0)):
-            return True
-        return self._stop_at is None or time.monotonic() >= until
+        soonest = until if deadline is None else min(until, deadline)
+        released = self._capture.join(max(soonest - time.monotonic(), 0.0))
+        released &= self._crew.join(max(soonest - time.monotonic(), 0.0))
+        return released or self._stop_at is None or time.monotonic() >= until
 
     def _abandon(self) -> None:
         """Let everything that still waits for a hung thread go on without it."""

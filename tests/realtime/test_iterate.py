@@ -330,7 +330,7 @@ def test_a_lost_signal_is_seen_and_told(
     write_clip: WriteClip, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A live source that stays away gives black stand-ins without a mask meanwhile, and ends by an error."""
-    data = write_clip(tmp_path / "clip.ts", frames=20, width=WIDTH, height=HEIGHT).read_bytes()
+    data = write_clip(tmp_path / "clip.ts", frames=200, width=WIDTH, height=HEIGHT).read_bytes()
     asked: list[None] = []
     shown = threading.Event()
 

@@ -205,6 +205,35 @@ def test_a_sink_that_fails_stops_the_stream_and_the_other_sink_is_closed() -> No
     assert source.closed.wait(10)
 
 
+@pytest.mark.parametrize("stage", ["prepare", "segment"])
+def test_calls_still_running_when_a_sink_fails_are_waited_for(stage: str) -> None:
+    """At the end nobody is in a call into a library: a process that ended around one would crash."""
+    sink_closed, returned = threading.Event(), threading.Event()
+
+    class TellingSink(ListSink):
+        def close(self) -> None:
+            super().close()
+            sink_closed.set()
+
+    def take_long(name: str, frame: Frame) -> None:
+        if name == stage and frame.index > 5:
+            sink_closed.wait(10)
+            returned.wait(0.2)
+
+    def slow_prepare(frame: Frame) -> Prepared:
+        take_long("prepare", frame)
+        return prepare(frame)
+
+    def slow_segment(prepared: Prepared) -> Segmentation:
+        take_long("segment", prepared.frame)
+        return segment(prepared)
+
+    run(Pipeline(ListSource(None), slow_prepare, slow_segment, render, [TellingSink(fail_at=5)], parallel_calls=2))
+    running = [thread.name for thread in threading.enumerate() if thread.name.startswith("rt-seg")]
+    returned.set()
+    assert running == []
+
+
 def test_an_error_while_closing_a_sink_is_kept() -> None:
     """A recording whose end cannot be written is an error even though every frame was."""
 

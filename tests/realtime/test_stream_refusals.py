@@ -27,8 +27,8 @@ FRAMES = 60
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
-from rt_seg.cli import app
-app()
+from rt_seg.cli import run
+run()
 """
 # a first run, which is refused, imports everything: that user may not read the packages
 AS_NOBODY = """
