@@ -10,13 +10,14 @@ from .appearance import change_appearance, change_colour
 from .data import Pair, read_pair
 from .frameworks import tf
 from .geometry import close_up_warp, doubled, flip_warp, identity_warp, in_field, random_warp
+from .retouch import erase_polyp, retouch_beside
 
 UInt8Array = npt.NDArray[np.uint8]
 Augmentation = Literal["none", "light", "strong"]
 Roi = Literal["auto", "full"]
 
-_CLOSE_UPS = 0.3
-"""Share of the samples that strong augmentation makes close-ups of."""
+_CLOSE_UPS, _ERASED, _RETOUCHED = 0.3, 0.4, 0.08
+"""Shares of the samples that strong augmentation makes close-ups of, takes the polyp from, and retouches beside it."""
 
 
 class TrainingImages:
@@ -66,13 +67,27 @@ class TrainingImages:
         """
         image, mask = self._images[number], self._masks[number]
         if augmentation == "strong":
-            near = close_up_warp(rng, image, mask) if rng.random() < _CLOSE_UPS else None
-            warp = near or random_warp(rng, self._double)
-            return change_appearance(*warp.apply(image, mask), rng)
+            return self._augmented(image, mask, rng)
         if augmentation == "light":
             image, mask = flip_warp(rng, self._double).apply(image, mask)
             return change_colour(image, rng, 0.4), mask
         return identity_warp().apply(image, mask)
+
+    def _augmented(
+        self, image: UInt8Array, mask: UInt8Array, rng: np.random.Generator
+    ) -> tuple[UInt8Array, UInt8Array]:
+        kind, warp = rng.random(), None
+        if kind < _CLOSE_UPS:
+            warp = close_up_warp(rng, image, mask)
+        elif kind < _CLOSE_UPS + _ERASED:
+            erased = erase_polyp(rng, image, mask)
+            if erased is not None:
+                image, mask = erased, np.zeros_like(mask)
+        elif kind < _CLOSE_UPS + _ERASED + _RETOUCHED:
+            retouched = retouch_beside(rng, image, mask)
+            image = image if retouched is None else retouched
+        warp = warp or random_warp(rng, self._double)
+        return change_appearance(*warp.apply(image, mask), rng)
 
 
 def training_batches(

@@ -1,0 +1,77 @@
+"""Retouching: polyps vanish or stay, as wanted, and nothing else changes."""
+
+import cv2
+import numpy as np
+import pytest
+
+from rt_seg.train.retouch import erase_polyp, retouch_beside
+
+SIZE = 128
+PALE, TISSUE = np.array((190, 200, 220)), np.array((70, 80, 180))
+"""Colours of the polyp and of what is around it, BGR."""
+
+
+def picture(mask: np.ndarray) -> np.ndarray:
+    """Tissue with a fine grain, and a pale polyp where the mask is."""
+    grain = np.random.default_rng(0).normal(0, 6, (SIZE, SIZE, 1))
+    return np.clip(np.where(mask[..., None] > 0, PALE, TISSUE) + grain, 0, 255).astype(np.uint8)
+
+
+def disc(x: int = 44, y: int = 50, radius: int = 14) -> np.ndarray:
+    """A round mask."""
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    cv2.circle(mask, (x, y), radius, 255, -1)
+    return mask
+
+
+def near(mask: np.ndarray) -> np.ndarray:
+    """Where retouching the mask may change the picture."""
+    return cv2.dilate(mask, np.ones((13, 13), np.uint8)) > 0
+
+
+@pytest.mark.parametrize("dark_columns", [0, 32], ids=["inside", "beside the frame"])
+def test_an_erased_polyp_looks_like_the_tissue_around_it(dark_columns: int) -> None:
+    """Its colour is gone, also where it touches the dark frame; the rest of the picture is as before."""
+    mask = disc()
+    mask[:, :dark_columns] = 0
+    before = picture(mask)
+    before[:, :dark_columns] = 6
+    image, kept = before.copy(), mask.copy()
+    for seed in range(8):
+        erased = erase_polyp(np.random.default_rng(seed), image, mask)
+        assert erased is not None
+        assert (erased[mask > 0].mean(axis=0) < TISSUE + 15).all()
+        assert np.array_equal(erased[~near(mask)], before[~near(mask)])
+    assert np.array_equal(image, before)
+    assert np.array_equal(mask, kept)
+
+
+def test_every_polyp_of_a_picture_is_erased() -> None:
+    """The mask is empty afterwards, so none may stay; and one is never covered by another."""
+    mask = disc(30, 30, 10) | disc(60, 44, 9)
+    erased = erase_polyp(np.random.default_rng(0), picture(mask), mask)
+    assert erased is not None
+    assert np.abs(erased[mask > 0].astype(int) - TISSUE).max() < 60
+
+
+def test_a_picture_retouched_beside_its_polyp_keeps_it() -> None:
+    """The polyp's own pixels stay to the last bit, and something of its size changes elsewhere."""
+    mask = disc()
+    image = picture(mask)
+    retouched = retouch_beside(np.random.default_rng(0), image, mask)
+    assert retouched is not None
+    changed = (retouched != image).any(axis=2)
+    assert not changed[mask > 0].any()
+    assert 0.5 < changed.sum() / np.count_nonzero(mask) < 2.5
+
+
+@pytest.mark.parametrize("retouch", [erase_polyp, retouch_beside])
+def test_where_there_is_no_room_nothing_is_done(retouch: object) -> None:
+    """No polyp, one that fills the picture or is cut by its edge, or nothing but darkness beside it."""
+    assert callable(retouch)
+    full = np.full((SIZE, SIZE), 255, np.uint8)
+    assert retouch(np.random.default_rng(0), picture(np.zeros_like(full)), np.zeros_like(full)) is None
+    assert retouch(np.random.default_rng(0), picture(full), full) is None
+    assert erase_polyp(np.random.default_rng(0), picture(disc(4, 60)), disc(4, 60)) is None
+    dark = np.where(disc()[..., None] > 0, np.uint8(150), np.uint8(4)).repeat(3, axis=2)
+    assert retouch(np.random.default_rng(0), dark, disc()) is None
