@@ -16,18 +16,22 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rt_seg.engines.resize import resize_image
+
 from .state import StreamState
 
 UInt8Array = npt.NDArray[np.uint8]
 
-_SIDE = 256  # pixels: finer detail than the model's does not matter
+SIDE = 256
+"""Pixels that are looked at across and down: finer detail than the model's does not matter."""
+
 _MIDDLE = slice(40, 216)  # of these: the field's cut corners and edge stay out
 _DARK, _LIT_SHARE = 40, 0.02  # less than that share above that level: black
 _BRIGHT, _BRIGHT_SHARE = 235, 0.40  # more than that share above that level: overexposed
 _FINE_SHARE = 0.15  # less than that: blurred
 _FINE, _MEDIUM, _COARSE = 1.0, 2.0, 8.0  # sigmas in pixels: fine detail lies between the first two
 _SLACK = 0.8  # to leave a state a figure must be better than its threshold by this factor
-_SAME_LEVELS = 1  # largest difference of two small pictures that are the same but for a codec
+_SAME_LEVELS = 2  # largest difference of two small pictures that are the same but for a codec and rounding
 _FROZEN_SECONDS = 1.0  # for so long nothing moves: live tissue and noise never do that
 _ENTER_SECONDS, _LEAVE_SECONDS = 0.4, 0.2  # how long a picture must be bad, or good again, before it is said
 
@@ -65,7 +69,8 @@ class PictureJudge:
         """Look at the next frame.
 
         Args:
-            image: uint8 ``[H, W, 3]``, BGR: the part of the frame inside the field of view; only read.
+            image: uint8 ``[H, W, 3]``, BGR: the part of the frame inside the field of view, stretched or not; only
+                read, and kept if its sides are `SIDE`.
             pts_seconds: Its stream time.
 
         Returns:
@@ -130,6 +135,4 @@ def _fine_share(green: UInt8Array) -> float:
 
 
 def _small(image: UInt8Array) -> UInt8Array:
-    down, across = (max(side // (2 * _SIDE), 1) for side in image.shape[:2])
-    thinned = np.ascontiguousarray(image[down // 2 :: down, across // 2 :: across])
-    return np.asarray(cv2.resize(thinned, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    return image if image.shape[:2] == (SIDE, SIDE) else resize_image(image, SIDE, SIDE)
