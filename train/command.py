@@ -241,7 +241,14 @@ def _given(context: typer.Context) -> list[str]:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a run of rt-seg train.", show_default=False)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="Folder of a run of rt-seg train; of several runs of one network the weights are averaged.",
+            show_default=False,
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="The .onnx file to write.", rich_help_panel=_OUTPUT, show_default=False),
@@ -277,7 +284,10 @@ def export(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads to use.")] = 2,
 ) -> None:
-    """Turn the best model of a run into a deployable ONNX file, compared with Keras on real pictures."""
+    """Turn the best model of a run into a deployable ONNX file, compared with Keras on real pictures.
+
+    Several runs give one file with the mean of their weights: worth a try where they all went on from the same run.
+    """
     from rich.console import Console
 
     if test_data is None and (int8 or test_split is not None):
@@ -286,8 +296,8 @@ def export(
     from .deploy import RunExport, ScoredImages
 
     test = ScoredImages.read(test_data, test_split) if test_data is not None else None
-    job = RunExport(run, output, Console())
-    job.write(name or TrainingConfig.load(run / "config.json").model, licence, test)
+    job = RunExport(runs, output, Console())
+    job.write(name or TrainingConfig.load(runs[0] / "config.json").model, licence, test)
     if int8 and test is not None:
         job.write_int8(test)
 

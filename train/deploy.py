@@ -17,7 +17,7 @@ from .config import TrainingConfig
 from .data import Pair, find_pairs, read_image, read_list, select
 from .environment import read_commit
 from .export import export_onnx
-from .keras_file import load_keras_model
+from .keras_file import load_averaged_model
 from .onnx_file import change_spec
 from .quality import Score, score_engine
 from .quantise import quantise
@@ -55,10 +55,10 @@ class ScoredImages:
 
 
 class RunExport:
-    """Exports the best model of a run, and an int8 neighbour if it passes its gate.
+    """Exports the best model of a run, or the mean of those of several, and an int8 neighbour if it passes its gate.
 
     Args:
-        run: Folder of a run of `rt-seg train`, whose data is still where it was.
+        runs: Folders of runs of `rt-seg train`, whose data is still where it was; of the same network.
         output: The float32 file; the int8 one lies beside it.
         console: Where figures are shown.
 
@@ -66,14 +66,13 @@ class RunExport:
         DataError: The folder is not that of a run, or its data is gone.
     """
 
-    def __init__(self, run: Path, output: Path, console: Console) -> None:
-        self._run = run
+    def __init__(self, runs: Sequence[Path], output: Path, console: Console) -> None:
+        self._runs = runs
         self._output = output
         self._console = console
-        self._config = TrainingConfig.load(run / "config.json")
-        pairs = find_pairs([Path(folder) for folder in self._config.data])
-        self._training = select(pairs, read_list(run / "train.txt"), run / "train.txt")
-        self._validation = select(pairs, read_list(run / "validation.txt"), run / "validation.txt")
+        self._size = TrainingConfig.load(runs[0] / "config.json").image_size
+        self._training = _used(runs, "train.txt")
+        self._validation = _used(runs, "validation.txt")
 
     def write(self, name: str, licence: str, test: ScoredImages | None) -> None:
         """Write the float32 file, compared with Keras; scored, if there is something to score it on.
@@ -86,7 +85,7 @@ class RunExport:
         if test is not None:
             refuse_overlap([*self._training, *self._validation], test.pairs)
         pictures = [read_image(pair.image) for pair in _spread(self._validation, PARITY_PICTURES)]
-        difference = export_onnx(load_keras_model(self._run), self._spec(name, licence), self._output, pictures)
+        difference = export_onnx(load_averaged_model(self._runs), self._spec(name, licence), self._output, pictures)
         self._console.print(f"{self._output}: largest difference from Keras {difference}/255", soft_wrap=True)
         if test is not None:
             self._score_float(test)
@@ -105,9 +104,8 @@ class RunExport:
         """
         refuse_overlap([*self._training, *self._validation], test.pairs)
         path = int8_neighbour(self._output)
-        size = self._config.image_size
         pictures = [read_image(pair.image) for pair in _spread(self._training, CALIBRATION_PICTURES)]
-        quantise(self._output, path, [resize_image(picture, size, size) for picture in pictures])
+        quantise(self._output, path, [resize_image(picture, self._size, self._size) for picture in pictures])
         score = self._score(path, "int8", test)
         drop = self._score(self._output, "f32", test).mdice - score.mdice
         if not drop <= MAX_MDICE_DROP:
@@ -140,16 +138,24 @@ class RunExport:
         for pair in self._training:
             folder = pair.name.rpartition("/")[0]
             folders[folder] = folders.get(folder, 0) + 1
-        size = self._config.image_size
         return ModelSpec(
             name=name,
-            width=size,
-            height=size,
+            width=self._size,
+            height=self._size,
             training_data=", ".join(f"{folder} ({count})" for folder, count in folders.items()),
             split=f"{len(self._training)} images trained on, {len(self._validation)} validated on",
             licence=licence,
-            source_commit=read_commit(self._run / "environment.json"),
+            source_commit=read_commit(self._runs[-1] / "environment.json"),
         )
+
+
+def _used(runs: Sequence[Path], listed: str) -> list[Pair]:
+    """What the lists of some runs name, each pair once."""
+    pairs: dict[str, Pair] = {}
+    for run in runs:
+        folders = [Path(folder) for folder in TrainingConfig.load(run / "config.json").data]
+        pairs |= {pair.name: pair for pair in select(find_pairs(folders), read_list(run / listed), run / listed)}
+    return list(pairs.values())
 
 
 def _figures(test: ScoredImages, score: Score) -> dict[str, float]:

@@ -1,7 +1,10 @@
 """Trained Keras models on disk."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from rt_seg.errors import ModelError
 
@@ -34,6 +37,28 @@ def load_keras_model(run: Path) -> Any:
     except Exception as exc:  # Keras' errors share no base below Exception
         reason = str(exc).strip().splitlines()[0][:200]
         raise ModelError(f"{path}: cannot be loaded as a Keras model in safe mode ({reason})") from exc
+
+
+def load_averaged_model(runs: Sequence[Path]) -> Any:
+    """The best model of a run; of several, their mean, weight for weight.
+
+    Runs that went on from the same one lie close together, and their mean is often better on pictures of another kind
+    than any of them, for the cost of one (Wortsman et al., Model soups, 2022; Robust fine-tuning, 2022).
+
+    Args:
+        runs: Folders of runs of the same network.
+
+    Raises:
+        ModelError: As for `load_keras_model`, or the networks differ.
+    """
+    models = [load_keras_model(run) for run in runs]
+    weights = [model.get_weights() for model in models]
+    shapes = [[weight.shape for weight in of_model] for of_model in weights]
+    for run, other in zip(runs, shapes, strict=True):
+        if other != shapes[0]:
+            raise ModelError(f"{run}: is not a run of the same network as {runs[0]}; their mean would mean nothing")
+    models[0].set_weights([np.mean(same, axis=0) for same in zip(*weights, strict=True)])
+    return models[0]
 
 
 def copy_weights(source: Any, target: Any) -> None:

@@ -104,4 +104,4 @@ def _tissue(image: UInt8Array) -> UInt8Array:
 
 def _mostly(tissue: UInt8Array, cut: UInt8Array) -> bool:
     """Whether hardly anything but tissue lies within the cut."""
-    return np.count_nonzero(tissue & cut) > 0.98 * np.count_nonzero(cut)
+    return bool(np.count_nonzero(tissue & cut) > 0.98 * np.count_nonzero(cut))

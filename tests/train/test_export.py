@@ -1,5 +1,6 @@
 """Export: the contract's file gives what Keras gives."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rt_seg.errors import DataError, ModelError
 from rt_seg.train.deploy import RunExport, ScoredImages
 from rt_seg.train.export import build_onnx, export_onnx, largest_difference
 from rt_seg.train.frameworks import keras, layers
+from rt_seg.train.keras_file import load_averaged_model, load_keras_model
 from rt_seg.train.models import build_model
 from rt_seg.train.onnx_file import change_spec, read_spec
 from rt_seg.train.quantise import quantise
@@ -89,11 +91,32 @@ def test_exported_file_matches_keras(name: str, tmp_path: Path) -> None:
 def test_run_is_exported_with_its_history(tiny_run: Path, tmp_path: Path) -> None:
     """The file of a run says what it was trained on, and runs."""
     path = tmp_path / "run.onnx"
-    RunExport(tiny_run, path, QUIET).write("tiny", "for tests", None)
+    RunExport([tiny_run], path, QUIET).write("tiny", "for tests", None)
     with load_engine(path, precision="f32") as engine:
         assert engine.infer(noise(1)).shape == (1, 64, 64)
         assert "polyps (7)" in engine.spec.training_data
         assert engine.spec.licence == "for tests"
+
+
+def test_several_runs_give_the_mean_of_their_weights(lively: Any, tiny_run: Path, tmp_path: Path) -> None:
+    """Each weight is half way between those of two runs; the file says all that either was trained on, once."""
+    other = tmp_path / "other"
+    shutil.copytree(tiny_run, other)
+    lively.save(other / "best.keras")
+    averaged = load_averaged_model([tiny_run, other]).get_weights()
+    for mean, one, two in zip(averaged, load_keras_model(tiny_run).get_weights(), lively.get_weights(), strict=True):
+        assert np.allclose(mean, (one + two) / 2)
+    path = tmp_path / "mean.onnx"
+    RunExport([tiny_run, other], path, QUIET).write("mean", "for tests", None)
+    assert "polyps (7)" in read_spec(path).training_data
+
+
+def test_runs_of_different_networks_are_not_averaged(tiny_run: Path, tmp_path: Path) -> None:
+    """Their weights have other shapes."""
+    wider = tmp_path / "wider.keras"
+    build_model("unet", 64, base_filters=5).save(wider)
+    with pytest.raises(ModelError, match="is not a run of the same network"):
+        load_averaged_model([tiny_run, wider])
 
 
 def test_batch_of_frames_gives_what_single_frames_give(exported: Path) -> None:
@@ -194,7 +217,7 @@ def test_few_calibration_pictures_are_refused(exported: Path, tmp_path: Path) ->
 
 def test_scoring_on_training_images_is_refused(tiny_run: Path, data_folder: Path, tmp_path: Path) -> None:
     """A test that overlaps with training or validation is refused before anything is written."""
-    export = RunExport(tiny_run, tmp_path / "leak.onnx", QUIET)
+    export = RunExport([tiny_run], tmp_path / "leak.onnx", QUIET)
     with pytest.raises(DataError, match="are trained or validated on"):
         export.write("leak", "test", ScoredImages.read(data_folder, None))
     assert list(tmp_path.iterdir()) == []

@@ -218,7 +218,7 @@ def test_mixed_precision_trains_a_float32_model(precision: str, tiny_run: Path, 
     model = load_keras_model(run)
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
-    RunExport(run, tmp_path / "mixed.onnx", QUIET).write("mixed", "for tests", None)
+    RunExport([run], tmp_path / "mixed.onnx", QUIET).write("mixed", "for tests", None)
     assert read_spec(tmp_path / "mixed.onnx").precision == "f32"
 
 
