@@ -14,6 +14,7 @@ from .state import Status, StreamState
 
 _MOST_LINES = 200  # that wait to be read
 _HOLD_SECONDS = 0.3  # of stream time: a state that is over sooner is no event, unless it is a grave one
+_DROPS_EVERY_SECONDS = 1.0  # of stream time, from one event about a cause to the next
 _GRAVE = (StreamState.NO_SIGNAL, StreamState.UNAVAILABLE)
 
 
@@ -36,7 +37,8 @@ class Report(Observation):
         self._next_since = 0.0
         self._lost_at = 0.0
         self._seconds: float | None = None
-        self._dropped: dict[str, int] = {}
+        self._dropped: dict[str, int] = {}  # as far as it was told
+        self._told_at: dict[str, float] = {}
 
     def take_lines(self) -> list[str]:
         """The lines that came since the last call."""
@@ -81,13 +83,22 @@ class Report(Observation):
         """See `Observation`."""
         self._refine.end()
 
-    def tell_drops(self, dropped: Mapping[str, int]) -> None:
-        """Write what was dropped since the last call."""
+    def tell_drops(self, dropped: Mapping[str, int], *, last: bool = False) -> None:
+        """Write what was dropped since the last event of each cause: the first at once, then one a second.
+
+        Args:
+            dropped: Frames lost so far, by cause.
+            last: Whether the stream is over: nothing is kept for later.
+        """
+        now = self._seconds
         for cause, count in dropped.items():
-            fresh = count - self._dropped.get(cause, 0)
-            if fresh > 0:
-                self._journal.tell(_drops(self._seconds, cause, fresh))
-        self._dropped = dict(dropped)
+            fresh, told_at = count - self._dropped.get(cause, 0), self._told_at.get(cause)
+            waits = told_at is not None and now is not None and now - told_at < _DROPS_EVERY_SECONDS
+            if fresh > 0 and (last or not waits):
+                self._journal.tell(_drops(now, cause, fresh))
+                self._dropped[cause] = count
+                if now is not None:
+                    self._told_at[cause] = now
 
 
 def _drops(seconds: float | None, cause: str, count: int) -> Callable[[EventLog], None]:

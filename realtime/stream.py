@@ -186,7 +186,7 @@ def _tell(running: Running) -> None:
 
 def _finish(running: Running) -> None:
     """Write what still waits to be written beside the sinks: a file's all, a live stream's within a moment."""
-    running.report.tell_drops(running.pipeline.dropped)
+    running.report.tell_drops(running.pipeline.dropped, last=True)
     running.journal.close()
     live = running.source.live or running.received.number is not None
     if not running.shared.scribe.close(_SCRIBE_SECONDS if live else None):

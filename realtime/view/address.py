@@ -6,6 +6,7 @@ import re
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from rt_seg.errors import InputError, OutputError
 
@@ -37,8 +38,8 @@ class Address:
 
 
 def is_address(text: str) -> bool:
-    """Whether it reads as HOST:PORT."""
-    return _PATTERN.fullmatch(text) is not None
+    """Whether it is meant as HOST:PORT: it has a colon, no slash as the addresses of streams, and is no file."""
+    return ":" in text and "/" not in text and "\\" not in text and not Path(text).exists()
 
 
 def parse_address(text: str) -> Address:

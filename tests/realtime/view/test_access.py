@@ -27,13 +27,14 @@ LOCAL, OPEN = Address("127.0.0.1", 8420), Address("0.0.0.0", 8420)  # noqa: S104
         (["--serve", "demo", "--live"], ["--serve", DEFAULT_ADDRESS, "demo", "--live"]),
         (["--serve", "127.0.0.1:0", "demo"], ["--serve", "127.0.0.1:0", "demo"]),
         (["demo", "--serve", "[::1]:80"], ["demo", "--serve", "[::1]:80"]),
+        (["demo", "--serve", "127.0.0.1:http"], ["demo", "--serve", "127.0.0.1:http"]),  # refused as an address
         (["--serve", "rtsp://camera:554/a"], ["--serve", DEFAULT_ADDRESS, "rtsp://camera:554/a"]),
         (["demo", "--serve=:1"], ["demo", "--serve=:1"]),
         (["--", "--serve"], ["--", "--serve"]),
     ],
 )
 def test_serve_may_go_without_an_address(given: list[str], expected: list[str]) -> None:
-    """What follows is taken as the address only where it reads as one."""
+    """What follows is taken as the address only where it is meant as one, right or wrong."""
     assert with_address(given) == expected
 
 
