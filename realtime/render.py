@@ -91,8 +91,8 @@ class Render:
         return self._follow(showing.frame, newest)
 
     def _state(self, showing: Showing, segmentation: Segmentation | None) -> StreamState:
-        """The gravest of what holds."""
-        if not self._status.engine or (segmentation is None and self._follow is None):
+        """The gravest of what holds. What is marked by an engine that failed since is still marked."""
+        if segmentation is None and (self._follow is None or not self._status.engine):
             return StreamState.UNAVAILABLE
         if self._status.picture is not None:
             return self._status.picture

@@ -220,6 +220,7 @@ def test_states_are_the_gravest_that_holds(render: Callable[..., tuple[Render, C
     late = shown(made(Showing(frame, segmentation_of(old))))
     assert (late.state, late.segmentation) == (StreamState.WITHHELD, None)
     status.engine = False
+    assert shown(made(Showing(frame, segmentation_of(frame)))).state is StreamState.SEGMENTING
     assert shown(made(Showing(frame, segmentation_of(old)))).state is StreamState.UNAVAILABLE
     judged, _, board = render()
     board.picture = StreamState.BLURRED
