@@ -6,7 +6,7 @@ from .frame import Frame, Prepared
 from .picture_state import SIDE, PictureJudge
 from .state import Status
 
-_EVERY_SECONDS = 0.1  # of stream time: a state must hold longer than that to be said, and judging takes one
+_EVERY_SECONDS = 0.1  # of stream time: a state must hold longer than that to be said, and judging takes a millisecond
 
 
 class Assess:
@@ -36,7 +36,7 @@ class Assess:
         if self._judged_at is None or not 0 <= frame.pts_seconds - self._judged_at < _EVERY_SECONDS:
             self._judged_at = frame.pts_seconds
             small = prepared.tensor
-            fine_enough = min(small.shape[:2]) >= SIDE  # what a smaller network gets would look blurred
+            fine_enough = min(small.shape[:2]) >= SIDE  # what a network for smaller ones gets would look blurred
             image = small if fine_enough else frame.image[prepared.geometry.region.slices]
             self._status.picture = self._judge(image, frame.pts_seconds)
         return prepared

@@ -119,7 +119,8 @@ class Crew:
         self._prepared_once = False
         self._in_service = True
         self._answered = False
-        self._left_behind = 0
+        self._left_behind: set[threading.Thread] = set()
+        self._restarting: threading.Thread | None = None
         self._backoff = Backoff() if care is None else care.backoff()
         self._service_since = 0.0
         self._ended = threading.Event()
@@ -147,17 +148,22 @@ class Crew:
                 promise.answer.cancel()
 
     def join(self, timeout: float) -> bool:
-        """Wait until the workers have left, at most so many seconds for all; False if one has not."""
+        """Wait until nobody is in a call to the engine, at most so many seconds for all; False if somebody still is."""
         until = time.monotonic() + timeout
-        for thread in self._threads:
-            if thread.ident is not None:  # one that takes the place of a hung one may not run yet
-                thread.join(max(until - time.monotonic(), 0.0))
-        return not any(thread.is_alive() for thread in self._threads)
+        for thread in self._at_work():
+            thread.join(max(until - time.monotonic(), 0.0))
+        return not self.stuck
 
     @property
     def stuck(self) -> bool:
         """Whether a thread is still in a call, of those at work or of those left behind."""
-        return self._left_behind > 0 or any(thread.is_alive() for thread in self._threads)
+        return bool(self._at_work())
+
+    def _at_work(self) -> list[threading.Thread]:
+        """Who may be in a call to the engine: the workers, those that hang, and who makes a new engine."""
+        with self._lock:
+            everybody = [*self._threads, *self._left_behind, *filter(None, [self._restarting])]
+        return [thread for thread in everybody if thread.is_alive()]
 
     # --- the workers
 
@@ -239,7 +245,7 @@ class Crew:
         with self._lock:
             if threading.current_thread() in self._threads:
                 return True
-            self._left_behind -= 1
+            self._left_behind.discard(threading.current_thread())
             return False
 
     # --- care for the engine of a live source
@@ -257,11 +263,12 @@ class Crew:
     def _give_up(self, promise: Promise, limit: float) -> None:
         """Break a promise, and put a new thread in the place of the one that hangs with it."""
         error = EngineError(f"the engine did not answer within {limit:g} s")
+        worker = promise.worker
         with self._lock:
-            if promise not in self._pending or promise.worker not in self._threads:
+            if promise not in self._pending or worker is None or worker not in self._threads:
                 return  # it answered just now
-            index = self._threads.index(promise.worker)
-            self._left_behind += 1
+            index = self._threads.index(worker)
+            self._left_behind.add(worker)
             self._threads[index] = self._thread(f"infer-{index}", self._run)
         if promise.answer is not None:
             with suppress(InvalidStateError):
@@ -282,11 +289,12 @@ class Crew:
         if time.monotonic() - self._service_since > _STEADY_SECONDS:
             self._backoff.reset()
         if self._care.restart is not None:
-            self._thread("engine start", self._restart, self._care.restart).start()
+            self._restarting = self._thread("engine start", self._restart, self._care.restart)
+            self._restarting.start()
 
     def _restart(self, restart: Callable[[], Callable[[], None]]) -> None:
         """Make a new engine, however long it takes."""
-        while self._left_behind <= _MOST_LEFT_BEHIND and not self._ended.wait(self._backoff.next_wait()):
+        while len(self._left_behind) <= _MOST_LEFT_BEHIND and not self._ended.wait(self._backoff.next_wait()):
             try:
                 release = restart()
             except Exception:  # noqa: BLE001, S112 - it was said that the engine fails; the next attempt follows

@@ -31,7 +31,9 @@ _BRIGHT, _BRIGHT_SHARE = 235, 0.40  # more than that share above that level: ove
 _FINE_SHARE = 0.15  # less than that: blurred
 _FINE, _MEDIUM, _COARSE = 1.0, 2.0, 8.0  # sigmas in pixels: fine detail lies between the first two
 _SLACK = 0.8  # to leave a state a figure must be better than its threshold by this factor
-_SAME_LEVELS = 2  # largest difference of two small pictures that are the same but for a codec and rounding
+_SAME_LEVELS, _SAME_VALUES = 1, 20
+"""Two small pictures are the same, but for codec and rounding, if at most so many of their values (a ten-thousandth of
+them) differ by more than one level. Of two pictures with sensor noise of half a level, 60 to 170 do."""
 _FROZEN_SECONDS = 1.0  # for so long nothing moves: live tissue and noise never do that
 _ENTER_SECONDS, _LEAVE_SECONDS = 0.4, 0.2  # how long a picture must be bad, or good again, before it is said
 
@@ -107,7 +109,7 @@ class PictureJudge:
 
     def _is_frozen(self, small: UInt8Array, pts_seconds: float) -> bool:
         """Compared with the picture that began the standstill, so that a slow drift is no standstill."""
-        if self._last is None or float(cv2.norm(self._last, small, cv2.NORM_INF)) > _SAME_LEVELS:
+        if self._last is None or np.count_nonzero(cv2.absdiff(self._last, small) > _SAME_LEVELS) > _SAME_VALUES:
             self._last, self._still_since = small, pts_seconds
         return self._still_since is not None and pts_seconds - self._still_since >= _FROZEN_SECONDS
 

@@ -44,6 +44,8 @@ from .statistics import Statistics
 GRACE_SECONDS = 0.7
 """How long a stage may take to end by itself, once asked; twice that, and the process can go within two seconds."""
 
+_SETTLE_SECONDS = 0.1  # for threads that leave as soon as nobody waits any more for the one that hangs
+
 
 class Pipeline:
     """Runs one stream, once: `start`, then `wait` until it returns True.
@@ -173,8 +175,8 @@ class Pipeline:
             timeout: Longest wait in seconds; None waits for ever (for the bounded time after `stop`).
 
         Returns:
-            True once every sink is closed (or abandoned, twice `GRACE_SECONDS` after `stop`); False when the time was
-            up first.
+            True once every sink is closed (or abandoned, twice `GRACE_SECONDS` after `stop`) and source and engine were
+            left (or had `GRACE_SECONDS` for it since nothing more was wanted); False when the time was up first.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while (alive := self._alive()) is not None:
@@ -336,12 +338,13 @@ class Pipeline:
         return ", ".join(thread.name.removeprefix("rt-seg ") for thread in self._threads if thread.is_alive())
 
     def _released(self, deadline: float | None) -> bool:
-        """Give the threads at source and engine the rest of the grace: a process that ends around a call may crash."""
-        until = (self._stop_at or time.monotonic()) + GRACE_SECONDS
+        """Have source and engine left, within the grace: a process that ends around a call into them may crash."""
+        self.stop()  # nothing more is wanted, however it came to that
+        until = max((self._stop_at or 0.0) + GRACE_SECONDS, (self._abandoned_at or 0.0) + _SETTLE_SECONDS)
         soonest = until if deadline is None else min(until, deadline)
         released = self._capture.join(max(soonest - time.monotonic(), 0.0))
         released &= self._crew.join(max(soonest - time.monotonic(), 0.0))
-        return released or self._stop_at is None or time.monotonic() >= until
+        return released or time.monotonic() >= until
 
     def _abandon(self) -> None:
         """Let everything that still waits for a hung thread go on without it."""

@@ -1,5 +1,7 @@
 """`Report`: what happens to a running stream, as lines for a person and as events for a file."""
 
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
@@ -14,7 +16,7 @@ from .state import Status, StreamState
 
 _MOST_LINES = 200  # that wait to be read
 _HOLD_SECONDS = 0.3  # of stream time: a state that is over sooner is no event, unless it is a grave one
-_DROPS_EVERY_SECONDS = 1.0  # of stream time, from one event about a cause to the next
+_DROPS_EVERY_SECONDS = 1.0  # from one event about a cause to the next
 _GRAVE = (StreamState.NO_SIGNAL, StreamState.UNAVAILABLE)
 
 
@@ -25,12 +27,16 @@ class Report(Observation):
         status: Where a lost signal is noted.
         journal: Where events go.
         refine: Ended with the stream.
+        clock: Seconds, for events that may not come too often.
     """
 
-    def __init__(self, status: Status, journal: Journal, refine: Refine) -> None:
+    def __init__(
+        self, status: Status, journal: Journal, refine: Refine, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._status = status
         self._journal = journal
         self._refine = refine
+        self._clock = clock
         self._lines: deque[str] = deque(maxlen=_MOST_LINES)
         self._state: StreamState | None = None
         self._next: StreamState | None = None
@@ -90,15 +96,13 @@ class Report(Observation):
             dropped: Frames lost so far, by cause.
             last: Whether the stream is over: nothing is kept for later.
         """
-        now = self._seconds
+        now = self._clock()
         for cause, count in dropped.items():
-            fresh, told_at = count - self._dropped.get(cause, 0), self._told_at.get(cause)
-            waits = told_at is not None and now is not None and now - told_at < _DROPS_EVERY_SECONDS
-            if fresh > 0 and (last or not waits):
-                self._journal.tell(_drops(now, cause, fresh))
-                self._dropped[cause] = count
-                if now is not None:
-                    self._told_at[cause] = now
+            fresh = count - self._dropped.get(cause, 0)
+            due = last or now - self._told_at.get(cause, -math.inf) >= _DROPS_EVERY_SECONDS
+            if fresh > 0 and due:
+                self._journal.tell(_drops(self._seconds, cause, fresh))
+                self._dropped[cause], self._told_at[cause] = count, now
 
 
 def _drops(seconds: float | None, cause: str, count: int) -> Callable[[EventLog], None]:

@@ -12,6 +12,7 @@ from rt_seg.engines.model_file import int8_neighbour
 from rt_seg.engines.precision import CpuPrecision
 from rt_seg.engines.resize import resize_image
 from rt_seg.engines.spec import BF16_GATE, INT8_GATE, MAX_MDICE_DROP, ModelSpec
+from rt_seg.errors import ModelError
 
 from .config import TrainingConfig
 from .data import Pair, find_pairs, read_image, read_list, select
@@ -64,15 +65,17 @@ class RunExport:
 
     Raises:
         DataError: The folder is not that of a run, or its data is gone.
+        ModelError: The runs are not of the same network.
     """
 
     def __init__(self, runs: Sequence[Path], output: Path, console: Console) -> None:
         self._runs = runs
         self._output = output
         self._console = console
-        self._size = TrainingConfig.load(runs[0] / "config.json").image_size
-        self._training = _used(runs, "train.txt")
-        self._validation = _used(runs, "validation.txt")
+        self._size = _common_size(runs)
+        trained, validated = _used(runs, "train.txt"), _used(runs, "validation.txt")
+        self._training = list(trained.values())
+        self._validation = [pair for path, pair in validated.items() if path not in trained]
 
     def write(self, name: str, licence: str, test: ScoredImages | None) -> None:
         """Write the float32 file, compared with Keras; scored, if there is something to score it on.
@@ -145,17 +148,27 @@ class RunExport:
             training_data=", ".join(f"{folder} ({count})" for folder, count in folders.items()),
             split=f"{len(self._training)} images trained on, {len(self._validation)} validated on",
             licence=licence,
-            source_commit=read_commit(self._runs[-1] / "environment.json"),
+            source_commit=", ".join(dict.fromkeys(read_commit(run / "environment.json") for run in self._runs)),
         )
 
 
-def _used(runs: Sequence[Path], listed: str) -> list[Pair]:
-    """What the lists of some runs name, each pair once."""
-    pairs: dict[str, Pair] = {}
+def _common_size(runs: Sequence[Path]) -> int:
+    """Side of the input of the network that some runs share."""
+    configs = [TrainingConfig.load(run / "config.json") for run in runs]
+    for run, config in zip(runs, configs, strict=True):
+        if (config.model, config.image_size) != (configs[0].model, configs[0].image_size):
+            raise ModelError(f"{run}: trains another network, or another size, than {runs[0]}; export each by itself")
+    return configs[0].image_size
+
+
+def _used(runs: Sequence[Path], listed: str) -> dict[Path, Pair]:
+    """What the lists of some runs name, each image once, by its path."""
+    pairs: dict[Path, Pair] = {}
     for run in runs:
         folders = [Path(folder) for folder in TrainingConfig.load(run / "config.json").data]
-        pairs |= {pair.name: pair for pair in select(find_pairs(folders), read_list(run / listed), run / listed)}
-    return list(pairs.values())
+        named = select(find_pairs(folders), read_list(run / listed), run / listed)
+        pairs |= {pair.image.resolve(): pair for pair in named}
+    return pairs
 
 
 def _figures(test: ScoredImages, score: Score) -> dict[str, float]:

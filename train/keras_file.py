@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rt_seg.errors import ModelError
 
 from .frameworks import keras
@@ -43,7 +41,8 @@ def load_averaged_model(runs: Sequence[Path]) -> Any:
     """The best model of a run; of several, their mean, weight for weight.
 
     Runs that went on from the same one lie close together, and their mean is often better on pictures of another kind
-    than any of them, for the cost of one (Wortsman et al., Model soups, 2022; Robust fine-tuning, 2022).
+    than any of them, for the cost of one (Wortsman et al., Model soups, 2022; Robust fine-tuning, 2022). Of runs that
+    began apart it means nothing, which only a test can tell.
 
     Args:
         runs: Folders of runs of the same network.
@@ -51,14 +50,15 @@ def load_averaged_model(runs: Sequence[Path]) -> Any:
     Raises:
         ModelError: As for `load_keras_model`, or the networks differ.
     """
-    models = [load_keras_model(run) for run in runs]
-    weights = [model.get_weights() for model in models]
-    shapes = [[weight.shape for weight in of_model] for of_model in weights]
-    for run, other in zip(runs, shapes, strict=True):
-        if other != shapes[0]:
-            raise ModelError(f"{run}: is not a run of the same network as {runs[0]}; their mean would mean nothing")
-    models[0].set_weights([np.mean(same, axis=0) for same in zip(*weights, strict=True)])
-    return models[0]
+    model = load_keras_model(runs[0])
+    total = model.get_weights()
+    for run in runs[1:]:
+        weights = load_keras_model(run).get_weights()
+        if [weight.shape for weight in weights] != [weight.shape for weight in total]:
+            raise ModelError(f"{run}: is not a run of the same network as {runs[0]}; export each by itself")
+        total = [one + other for one, other in zip(total, weights, strict=True)]
+    model.set_weights([weight / len(runs) for weight in total])
+    return model
 
 
 def copy_weights(source: Any, target: Any) -> None:

@@ -17,7 +17,8 @@ Augmentation = Literal["none", "light", "strong"]
 Roi = Literal["auto", "full"]
 
 _CLOSE_UPS, _ERASED, _RETOUCHED = 0.3, 0.4, 0.08
-"""Shares of the samples that strong augmentation makes close-ups of, takes the polyp from, and retouches beside it."""
+"""Shares of the samples that strong augmentation tries to make close-ups of, to take the polyp from, and to retouch
+beside it. It finds no place for that where the polyp is large or at the edge; then the picture is only warped."""
 
 
 class TrainingImages:
@@ -59,7 +60,8 @@ class TrainingImages:
 
         Args:
             number: Which one.
-            augmentation: ``none``; ``light`` (flips, gentle colour); ``strong`` (all of `geometry` and `appearance`).
+            augmentation: ``none``; ``light`` (flips, gentle colour); ``strong`` (all of `geometry`, `retouch` and
+                `appearance`).
             rng: Source of chance.
 
         Returns:

@@ -2,11 +2,11 @@
 
 import errno
 import ipaddress
+import os
 import re
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from rt_seg.errors import InputError, OutputError
 
@@ -38,8 +38,10 @@ class Address:
 
 
 def is_address(text: str) -> bool:
-    """Whether it is meant as HOST:PORT: it has a colon, no slash as the addresses of streams, and is no file."""
-    return ":" in text and "/" not in text and "\\" not in text and not Path(text).exists()
+    """Whether it is meant as HOST:PORT: as one reads it, or with a colon and nothing of a path, an option or a link."""
+    if _PATTERN.fullmatch(text) is not None:
+        return True
+    return ":" in text and not text.startswith("-") and not set(text) & set("/\\*?") and not os.path.lexists(text)
 
 
 def parse_address(text: str) -> Address:

@@ -1,6 +1,7 @@
 """The pipeline: every frame once and in order, one error path, one stop path, nothing left behind."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -228,7 +229,13 @@ def test_calls_still_running_when_a_sink_fails_are_waited_for(stage: str) -> Non
         take_long("segment", prepared.frame)
         return segment(prepared)
 
-    run(Pipeline(ListSource(None), slow_prepare, slow_segment, render, [TellingSink(fail_at=5)], parallel_calls=2))
+    pipeline = Pipeline(
+        ListSource(None), slow_prepare, slow_segment, render, [TellingSink(fail_at=5)], parallel_calls=2
+    )
+    pipeline.start()
+    deadline = time.monotonic() + 20
+    while not pipeline.wait(0.05):
+        assert time.monotonic() < deadline
     running = [thread.name for thread in threading.enumerate() if thread.name.startswith("rt-seg")]
     returned.set()
     assert running == []

@@ -1,6 +1,7 @@
 """Export: the contract's file gives what Keras gives."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rt_seg.engines.model_file import int8_neighbour, read_model_file, sha256_of
 from rt_seg.engines.resize import resize_image
 from rt_seg.engines.spec import CORE_INPUT, CORE_OUTPUT, INPUT_NAME, OUTPUT_NAME, ModelSpec
 from rt_seg.errors import DataError, ModelError
+from rt_seg.train.config import TrainingConfig
 from rt_seg.train.deploy import RunExport, ScoredImages
 from rt_seg.train.export import build_onnx, export_onnx, largest_difference
 from rt_seg.train.frameworks import keras, layers
@@ -99,24 +101,31 @@ def test_run_is_exported_with_its_history(tiny_run: Path, tmp_path: Path) -> Non
 
 
 def test_several_runs_give_the_mean_of_their_weights(lively: Any, tiny_run: Path, tmp_path: Path) -> None:
-    """Each weight is half way between those of two runs; the file says all that either was trained on, once."""
+    """Each weight is half way between those of two runs; what either was trained on counts as trained on, once."""
     other = tmp_path / "other"
     shutil.copytree(tiny_run, other)
     lively.save(other / "best.keras")
     averaged = load_averaged_model([tiny_run, other]).get_weights()
     for mean, one, two in zip(averaged, load_keras_model(tiny_run).get_weights(), lively.get_weights(), strict=True):
-        assert np.allclose(mean, (one + two) / 2)
+        assert np.allclose(mean, (one + two) / 2, atol=1e-6)
+    shutil.copy(tiny_run / "train.txt", other / "validation.txt")
+    shutil.copy(tiny_run / "validation.txt", other / "train.txt")
     path = tmp_path / "mean.onnx"
     RunExport([tiny_run, other], path, QUIET).write("mean", "for tests", None)
-    assert "polyps (7)" in read_spec(path).training_data
+    assert "polyps (10)" in read_spec(path).training_data
+    assert read_spec(path).split == "10 images trained on, 0 validated on"
 
 
 def test_runs_of_different_networks_are_not_averaged(tiny_run: Path, tmp_path: Path) -> None:
-    """Their weights have other shapes."""
-    wider = tmp_path / "wider.keras"
+    """Other shapes of the weights are refused, and so is another size of the pictures, which no shape tells."""
+    wider, larger = tmp_path / "wider.keras", tmp_path / "larger"
     build_model("unet", 64, base_filters=5).save(wider)
     with pytest.raises(ModelError, match="is not a run of the same network"):
         load_averaged_model([tiny_run, wider])
+    shutil.copytree(tiny_run, larger)
+    replace(TrainingConfig.load(tiny_run / "config.json"), image_size=96).save(larger / "config.json")
+    with pytest.raises(ModelError, match="trains another network, or another size"):
+        RunExport([tiny_run, larger], tmp_path / "mean.onnx", QUIET)
 
 
 def test_batch_of_frames_gives_what_single_frames_give(exported: Path) -> None:

@@ -29,6 +29,9 @@ LOCAL, OPEN = Address("127.0.0.1", 8420), Address("0.0.0.0", 8420)  # noqa: S104
         (["demo", "--serve", "[::1]:80"], ["demo", "--serve", "[::1]:80"]),
         (["demo", "--serve", "127.0.0.1:http"], ["demo", "--serve", "127.0.0.1:http"]),  # refused as an address
         (["--serve", "rtsp://camera:554/a"], ["--serve", DEFAULT_ADDRESS, "rtsp://camera:554/a"]),
+        (["demo", "--serve", "--token=a:b"], ["demo", "--serve", DEFAULT_ADDRESS, "--token=a:b"]),
+        (["--serve", "12:30*.png"], ["--serve", DEFAULT_ADDRESS, "12:30*.png"]),
+        (["demo", "--serve", "a:" + "b" * 5000], ["demo", "--serve", "a:" + "b" * 5000]),
         (["demo", "--serve=:1"], ["demo", "--serve=:1"]),
         (["--", "--serve"], ["--", "--serve"]),
     ],
@@ -36,6 +39,13 @@ LOCAL, OPEN = Address("127.0.0.1", 8420), Address("0.0.0.0", 8420)  # noqa: S104
 def test_serve_may_go_without_an_address(given: list[str], expected: list[str]) -> None:
     """What follows is taken as the address only where it is meant as one, right or wrong."""
     assert with_address(given) == expected
+
+
+def test_a_file_with_a_colon_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording named by its time is the source after a bare --serve."""
+    monkeypatch.chdir(tmp_path)
+    Path("12:30.mp4").touch()
+    assert with_address(["--serve", "12:30.mp4"]) == ["--serve", DEFAULT_ADDRESS, "12:30.mp4"]
 
 
 @pytest.mark.parametrize(
