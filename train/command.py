@@ -63,7 +63,7 @@ def train(
     augment: Annotated[
         Literal["none", "light", "strong"],
         typer.Option(
-            help="light: flips and gentle colour; strong: warps, polyps taken out, and all that endoscopy does to a picture.",
+            help="light: flips, gentle colour; strong: warps, polyps taken out, all that endoscopy does to pictures.",
             rich_help_panel=_DATA,
         ),
     ] = "strong",
