@@ -253,6 +253,9 @@ def export(
         Path,
         typer.Option("--output", "-o", help="The .onnx file to write.", rich_help_panel=_OUTPUT, show_default=False),
     ],
+    last: Annotated[
+        bool, typer.Option("--last", help="Take the weights after the last pass of a run, not those of its best.")
+    ] = False,
     name: Annotated[
         str | None,
         typer.Option(
@@ -297,7 +300,7 @@ def export(
 
     test = ScoredImages.read(test_data, test_split) if test_data is not None else None
     job = RunExport(runs, output, Console())
-    job.write(name or TrainingConfig.load(runs[0] / "config.json").model, licence, test)
+    job.write(name or TrainingConfig.load(runs[0] / "config.json").model, licence, test, last=last)
     if int8 and test is not None:
         job.write_int8(test)
 

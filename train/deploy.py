@@ -77,8 +77,14 @@ class RunExport:
         self._training = list(trained.values())
         self._validation = [pair for path, pair in validated.items() if path not in trained]
 
-    def write(self, name: str, licence: str, test: ScoredImages | None) -> None:
+    def write(self, name: str, licence: str, test: ScoredImages | None, *, last: bool = False) -> None:
         """Write the float32 file, compared with Keras; scored, if there is something to score it on.
+
+        Args:
+            name: Of the model.
+            licence: Of its weights.
+            test: What to score it on.
+            last: Take the weights after the last pass of each run, not those of its best.
 
         Raises:
             DataError: An image of the test was trained or validated on.
@@ -88,7 +94,9 @@ class RunExport:
         if test is not None:
             refuse_overlap([*self._training, *self._validation], test.pairs)
         pictures = [read_image(pair.image) for pair in _spread(self._validation, PARITY_PICTURES)]
-        difference = export_onnx(load_averaged_model(self._runs), self._spec(name, licence), self._output, pictures)
+        difference = export_onnx(
+            load_averaged_model(self._runs, last=last), self._spec(name, licence), self._output, pictures
+        )
         self._console.print(f"{self._output}: largest difference from Keras {difference}/255", soft_wrap=True)
         if test is not None:
             self._score_float(test)

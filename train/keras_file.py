@@ -6,11 +6,14 @@ from typing import Any
 
 from rt_seg.errors import ModelError
 
-from .frameworks import keras
+from .frameworks import keras, tf
 from .segnet import MaxUnpooling2D
 
 BEST_MODEL = "best.keras"
 """Name of the best model in the folder of a run."""
+
+CHECKPOINTS = "checkpoints"
+"""Name of the folder, in that of a run, that holds all it needs to go on: among it the averaged weights."""
 
 
 def model_path(run: Path) -> Path:
@@ -37,7 +40,28 @@ def load_keras_model(run: Path) -> Any:
         raise ModelError(f"{path}: cannot be loaded as a Keras model in safe mode ({reason})") from exc
 
 
-def load_averaged_model(runs: Sequence[Path]) -> Any:
+def load_last_model(run: Path) -> Any:
+    """The averaged weights after the last pass of a run, better or not than those of its best pass.
+
+    Args:
+        run: Folder of a run.
+
+    Raises:
+        ModelError: Without a checkpoint, or as for `load_keras_model`.
+    """
+    model = load_keras_model(run)
+    checkpoint = tf.train.latest_checkpoint(str(run / CHECKPOINTS))
+    if checkpoint is None:
+        raise ModelError(f"{run}: holds no checkpoint of its last pass; export its best model, without --last")
+    try:
+        tf.train.Checkpoint(average=model).restore(checkpoint).assert_existing_objects_matched().expect_partial()
+    except (AssertionError, ValueError, tf.errors.OpError) as exc:
+        reason = str(exc).strip().splitlines()[0][:200]
+        raise ModelError(f"{checkpoint}: does not fit {run / BEST_MODEL} ({reason})") from exc
+    return model
+
+
+def load_averaged_model(runs: Sequence[Path], *, last: bool = False) -> Any:
     """The best model of a run; of several, their mean, weight for weight.
 
     Runs that went on from the same one lie close together, and their mean is often better on pictures of another kind
@@ -46,14 +70,16 @@ def load_averaged_model(runs: Sequence[Path]) -> Any:
 
     Args:
         runs: Folders of runs of the same network.
+        last: Take the weights after the last pass of each instead.
 
     Raises:
-        ModelError: As for `load_keras_model`, or the networks differ.
+        ModelError: As for `load_keras_model` and `load_last_model`, or the networks differ.
     """
-    model = load_keras_model(runs[0])
+    load = load_last_model if last else load_keras_model
+    model = load(runs[0])
     total = model.get_weights()
     for run in runs[1:]:
-        weights = load_keras_model(run).get_weights()
+        weights = load(run).get_weights()
         if [weight.shape for weight in weights] != [weight.shape for weight in total]:
             raise ModelError(f"{run}: is not a run of the same network as {runs[0]}; export each by itself")
         total = [one + other for one, other in zip(total, weights, strict=True)]

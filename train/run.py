@@ -16,7 +16,7 @@ from .config import EncoderWeights, TrainingConfig, refuse_idle_settings
 from .environment import describe_environment
 from .frameworks import keras, tf
 from .history import HISTORY, History
-from .keras_file import BEST_MODEL, copy_weights, load_keras_model
+from .keras_file import BEST_MODEL, CHECKPOINTS, copy_weights, load_keras_model
 from .losses import loss_function
 from .models import build_model
 from .pipeline import Augmentation, Roi, TrainingImages, training_batches
@@ -144,7 +144,7 @@ class Trainer:
             best=self._best,
             **self._step.state,
         )
-        return tf.train.CheckpointManager(state, str(self._folder / "checkpoints"), max_to_keep=1)
+        return tf.train.CheckpointManager(state, str(self._folder / CHECKPOINTS), max_to_keep=1)
 
     def _restore(self) -> None:
         if self._checkpoints.latest_checkpoint is None:

@@ -18,7 +18,7 @@ from rt_seg.errors import DataError, ModelError
 from rt_seg.train.config import TrainingConfig
 from rt_seg.train.deploy import RunExport, ScoredImages
 from rt_seg.train.export import build_onnx, export_onnx, largest_difference
-from rt_seg.train.frameworks import keras, layers
+from rt_seg.train.frameworks import keras, layers, tf
 from rt_seg.train.keras_file import load_averaged_model, load_keras_model
 from rt_seg.train.models import build_model
 from rt_seg.train.onnx_file import change_spec, read_spec
@@ -114,6 +114,21 @@ def test_several_runs_give_the_mean_of_their_weights(lively: Any, tiny_run: Path
     RunExport([tiny_run, other], path, QUIET).write("mean", "for tests", None)
     assert "polyps (10)" in read_spec(path).training_data
     assert read_spec(path).split == "10 images trained on, 0 validated on"
+
+
+def test_the_last_pass_of_a_run_is_taken_on_demand(lively: Any, tiny_run: Path, tmp_path: Path) -> None:
+    """Its weights are those of the checkpoint, whatever the best model's are; without a checkpoint that is said."""
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    lively.save(run / "best.keras")
+    last = load_averaged_model([run], last=True).get_weights()
+    reader = tf.train.load_checkpoint(str(run / "checkpoints"))
+    kept = [reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if name.startswith("average/")]
+    assert all(any(np.array_equal(weight, tensor) for tensor in kept) for weight in last)
+    assert not all(np.array_equal(one, other) for one, other in zip(last, lively.get_weights(), strict=True))
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(ModelError, match="holds no checkpoint of its last pass"):
+        load_averaged_model([run], last=True)
 
 
 def test_runs_of_different_networks_are_not_averaged(tiny_run: Path, tmp_path: Path) -> None:
