@@ -13,7 +13,7 @@ from rt_seg.engines.resize import resize_double, resize_mask
 UInt8Array = npt.NDArray[np.uint8]
 
 _KEPT_SHARE = 0.99  # of a mask that must lie inside the field: some run a few pixels over its edge
-_BLACK = 30
+BLACK = 30
 """Level up to which a pixel of all three channels counts as beyond the field of view."""
 
 
@@ -156,7 +156,7 @@ def _polyp_free_close_up(rng: np.random.Generator, image: UInt8Array, mask: UInt
         left, top = np.maximum(centre - reach, 0).astype(int)
         right, bottom = np.ceil(centre + reach).astype(int)
         part = np.s_[top:bottom, left:right]
-        lit = image[part][::8, ::8].max(axis=2) > _BLACK
+        lit = image[part][::8, ::8].max(axis=2) > BLACK
         if lit.mean() > 0.7 and not mask[part].any():
             return _part_to_whole(rng, centre, side, size)
     return None

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from .geometry import BLACK
+
 UInt8Array = npt.NDArray[np.uint8]
 
 _LARGEST = 0.6
@@ -24,9 +26,6 @@ _MARGIN = 0.02
 
 _ERODED = 3
 """Pixels by which cv2.seamlessClone shrinks the region that it is given."""
-
-_DARK = 30
-"""Level up to which a pixel of all three channels shows no tissue."""
 
 _ATTEMPTS = 20
 
@@ -109,7 +108,7 @@ def _with_rim(mask: UInt8Array) -> UInt8Array:
 
 def _dark(image: UInt8Array, mask: UInt8Array) -> UInt8Array:
     """The frame around the field of view, and what shows nothing inside it: uint8 ``[size, size]``, 0 and 255."""
-    return np.where((image.max(axis=2) <= _DARK) & (mask == 0), np.uint8(255), np.uint8(0))
+    return np.where((image.max(axis=2) <= BLACK) & (mask == 0), np.uint8(255), np.uint8(0))
 
 
 def _is_free(polyp: UInt8Array, cut: UInt8Array) -> bool:
