@@ -6,19 +6,22 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .appearance import change_appearance, change_colour
+from .appearance import change_appearance, change_colour, exchange_colour
 from .data import Pair, read_pair
 from .frameworks import tf
 from .geometry import close_up_warp, doubled, flip_warp, identity_warp, in_field, random_warp
-from .retouch import erase_polyp, retouch_beside
+from .retouch import erase_polyp, paste_polyp, retouch_beside
 
 UInt8Array = npt.NDArray[np.uint8]
 Augmentation = Literal["none", "light", "strong"]
 Roi = Literal["auto", "full"]
 
-_CLOSE_UPS, _ERASED, _RETOUCHED = 0.3, 0.4, 0.08
-"""Shares of the samples that strong augmentation tries to make close-ups of, to take the polyp from, and to retouch
-beside it. It finds no place for that where the polyp is large or at the edge; then the picture is only warped."""
+_CLOSE_UPS, _ERASED, _RETOUCHED, _PASTED = 0.3, 0.2, 0.08, 0.25
+"""Shares of the samples that strong augmentation tries to make close-ups of, to take the polyp from, to retouch beside
+it, and to paste another one's polyp into. Where it finds no place for that, the picture is only warped."""
+
+_COLOURS_EXCHANGED = 0.3
+"""Share of the samples that strong augmentation gives the colours of another picture."""
 
 
 class TrainingImages:
@@ -78,7 +81,7 @@ class TrainingImages:
     def _augmented(
         self, image: UInt8Array, mask: UInt8Array, rng: np.random.Generator
     ) -> tuple[UInt8Array, UInt8Array]:
-        kind, warp = rng.random(), None
+        kind, warp, other = rng.random(), None, int(rng.integers(len(self)))
         if kind < _CLOSE_UPS:
             warp = close_up_warp(rng, image, mask)
         elif kind < _CLOSE_UPS + _ERASED:
@@ -88,6 +91,11 @@ class TrainingImages:
         elif kind < _CLOSE_UPS + _ERASED + _RETOUCHED:
             retouched = retouch_beside(rng, image, mask)
             image = image if retouched is None else retouched
+        elif kind < _CLOSE_UPS + _ERASED + _RETOUCHED + _PASTED:
+            pasted = paste_polyp(rng, image, mask, self._images[other], self._masks[other])
+            image, mask = pasted or (image, mask)
+        if rng.random() < _COLOURS_EXCHANGED:
+            image = exchange_colour(image, self._images[int(rng.integers(len(self)))], rng)
         warp = warp or random_warp(rng, self._double)
         return change_appearance(*warp.apply(image, mask), rng)
 

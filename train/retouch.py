@@ -1,8 +1,9 @@
-"""Retouching: what a picture looks like without its polyp, which is how most of a colonoscopy looks.
+"""Retouching: what a picture looks like without its polyp, or with one of another picture.
 
-Data sets of polyps hold hardly a picture without one, so a network learns that there always is one. Here tissue of the
-same picture is blended over the polyp (P. Perez et al., Poisson Image Editing, 2003). So that a trace of the blending
-alone does not tell that there is no polyp, some pictures that keep theirs are retouched beside it.
+Data sets of polyps hold hardly a picture without one, and most show it near and large, so a network learns that there
+always is one, and a large one. Here tissue of the same picture is blended over the polyp, or the polyp of another
+picture is blended in, no larger than it was (P. Perez et al., Poisson Image Editing, 2003). So that a trace of the
+blending alone tells neither, some pictures are retouched beside their polyp.
 
 Every function takes uint8 BGR ``[size, size, 3]`` and its mask uint8 ``[size, size]``, 0 and 255, writes to neither,
 and returns None where the picture has no room for it.
@@ -28,6 +29,9 @@ _ERODED = 3
 """Pixels by which cv2.seamlessClone shrinks the region that it is given."""
 
 _ATTEMPTS = 20
+
+_PASTED = (0.08, 0.35)
+"""Longer side of a pasted polyp, as a share of the picture's side."""
 
 
 def erase_polyp(rng: np.random.Generator, image: UInt8Array, mask: UInt8Array) -> UInt8Array | None:
@@ -63,6 +67,68 @@ def retouch_beside(rng: np.random.Generator, image: UInt8Array, mask: UInt8Array
             if retouched is not None:
                 return retouched
     return None
+
+
+def paste_polyp(
+    rng: np.random.Generator, image: UInt8Array, mask: UInt8Array, donor: UInt8Array, donor_mask: UInt8Array
+) -> tuple[UInt8Array, UInt8Array] | None:
+    """The picture with another one's polyp somewhere on its tissue, turned, mirrored and made smaller.
+
+    Args:
+        rng: Source of chance.
+        image: See above.
+        mask: See above.
+        donor: The other picture, of the same size.
+        donor_mask: Its mask.
+
+    Returns:
+        The picture, and the mask of all its polyps.
+    """
+    cutting = _cutting(rng, donor, donor_mask)
+    if cutting is None:
+        return None
+    patch, polyp, cut = cutting
+    own, dark = _with_rim(mask), _dark(image, mask)
+    height, width = cut.shape
+    for place in _places(rng, mask.shape[0], width, height):
+        if _touches_edge(place, mask.shape[0]) or not _is_free(own[place], cut) or not _is_lit(dark[place], cut):
+            continue
+        middle = (place[1].start + width // 2, place[0].start + height // 2)
+        blended = cv2.seamlessClone(patch, image, cut.copy(), middle, cv2.NORMAL_CLONE)  # it writes to the mask
+        both = mask.copy()
+        both[place] |= polyp
+        return np.asarray(blended, np.uint8), both
+    return None
+
+
+def _cutting(
+    rng: np.random.Generator, donor: UInt8Array, mask: UInt8Array
+) -> tuple[UInt8Array, UInt8Array, UInt8Array] | None:
+    """A picture's polyp, turned and made smaller: a box of the picture, of its mask, and of what is to be blended in."""
+    size = mask.shape[0]
+    left, top, width, height = cv2.boundingRect(mask)
+    longest = max(width, height)
+    if not longest or min(left, top, size - left - width, size - top - height) == 0:
+        return None  # none, or one that the edge cuts off
+    scale = min(1.0, float(np.exp(rng.uniform(*np.log(_PASTED)))) * size / longest)
+    small = cv2.resize(donor, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small_mask = cv2.resize(mask, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    turn = cv2.getRotationMatrix2D(((left + width / 2) * scale, (top + height / 2) * scale), rng.uniform(0, 360), 1.0)
+    turn[0] *= rng.choice([-1, 1])
+    turn[:, 2] += size / 2 - turn @ ((left + width / 2) * scale, (top + height / 2) * scale, 1)
+    picture = cv2.warpAffine(small, turn, (size, size), flags=cv2.INTER_LINEAR)
+    polyp = np.where(cv2.warpAffine(small_mask, turn, (size, size), flags=cv2.INTER_LINEAR) > 127, 255, 0)
+    polyp = polyp.astype(np.uint8)
+    rim = _with_rim(polyp)
+    left, top, width, height = cv2.boundingRect(rim)
+    box = np.s_[top : top + height, left : left + width]
+    if not width or not _is_lit(_dark(picture[box], polyp[box]), rim[box]):
+        return None
+    return np.asarray(picture[box], np.uint8), polyp[box], rim[box]
+
+
+def _touches_edge(place: tuple[slice, slice], size: int) -> bool:
+    return min(place[0].start, place[1].start, size - place[0].stop, size - place[1].stop) == 0
 
 
 def _cover(
