@@ -18,6 +18,8 @@ import numpy.typing as npt
 from .geometry import BLACK
 
 UInt8Array = npt.NDArray[np.uint8]
+Box = tuple[slice, slice]
+"""Rows and columns."""
 
 _LARGEST = 0.6
 """Share of the picture's side up to which a polyp is covered: for larger ones there is not enough other tissue."""
@@ -55,11 +57,11 @@ def retouch_beside(rng: np.random.Generator, image: UInt8Array, mask: UInt8Array
         mask: See above.
     """
     polyp, dark = _with_rim(mask), _dark(image, mask)
-    left, top, width, height = cv2.boundingRect(polyp)
-    if not width:
+    box = _box(polyp)
+    if box is None:
         return None
-    cut = polyp[top : top + height, left : left + width]
-    for place in _places(rng, mask.shape[0], width, height):
+    cut = polyp[box]
+    for place in _places(rng, mask.shape[0], *cut.shape[::-1]):
         if _is_free(polyp[place], cut) and _is_lit(dark[place], cut):
             target = np.zeros_like(mask)
             target[place] = cut
@@ -89,46 +91,37 @@ def paste_polyp(
         return None
     patch, polyp, cut = cutting
     own, dark = _with_rim(mask), _dark(image, mask)
-    height, width = cut.shape
-    for place in _places(rng, mask.shape[0], width, height):
-        if _touches_edge(place, mask.shape[0]) or not _is_free(own[place], cut) or not _is_lit(dark[place], cut):
-            continue
-        middle = (place[1].start + width // 2, place[0].start + height // 2)
-        blended = cv2.seamlessClone(patch, image, cut.copy(), middle, cv2.NORMAL_CLONE)  # it writes to the mask
-        both = mask.copy()
-        both[place] |= polyp
-        return np.asarray(blended, np.uint8), both
+    for place in _places(rng, mask.shape[0], *cut.shape[::-1]):
+        if _is_inside(place, mask) and _is_free(own[place], cut) and _is_lit(dark[place], cut):
+            both = mask.copy()
+            both[place] |= polyp
+            return _blended(patch, image, place, cut, cut), both
     return None
 
 
 def _cutting(
     rng: np.random.Generator, donor: UInt8Array, mask: UInt8Array
 ) -> tuple[UInt8Array, UInt8Array, UInt8Array] | None:
-    """A picture's polyp, turned and made smaller: a box of the picture, of its mask, and of what is to be blended in."""
-    size = mask.shape[0]
-    left, top, width, height = cv2.boundingRect(mask)
-    longest = max(width, height)
-    if not longest or min(left, top, size - left - width, size - top - height) == 0:
-        return None  # none, or one that the edge cuts off
+    """A picture's polyp, turned and made smaller: a box of the picture, of its mask, and of what is to be blended."""
+    size, box = mask.shape[0], _box(mask)
+    if box is None or not _is_inside(box, mask):
+        return None
+    (top, bottom), (left, right) = ((side.start, side.stop) for side in box)
+    longest = max(bottom - top, right - left)
     scale = min(1.0, float(np.exp(rng.uniform(*np.log(_PASTED)))) * size / longest)
     small = cv2.resize(donor, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     small_mask = cv2.resize(mask, small.shape[1::-1], interpolation=cv2.INTER_AREA)
-    turn = cv2.getRotationMatrix2D(((left + width / 2) * scale, (top + height / 2) * scale), rng.uniform(0, 360), 1.0)
+    middle = (scale * (left + right) / 2, scale * (top + bottom) / 2)
+    turn = cv2.getRotationMatrix2D(middle, rng.uniform(0, 360), 1.0)
     turn[0] *= rng.choice([-1, 1])
-    turn[:, 2] += size / 2 - turn @ ((left + width / 2) * scale, (top + height / 2) * scale, 1)
-    picture = cv2.warpAffine(small, turn, (size, size), flags=cv2.INTER_LINEAR)
-    polyp = np.where(cv2.warpAffine(small_mask, turn, (size, size), flags=cv2.INTER_LINEAR) > 127, 255, 0)
-    polyp = polyp.astype(np.uint8)
+    turn[:, 2] += size / 2 - turn @ (*middle, 1)
+    picture = np.asarray(cv2.warpAffine(small, turn, (size, size)), np.uint8)
+    polyp = np.where(np.asarray(cv2.warpAffine(small_mask, turn, (size, size))) > 127, np.uint8(255), np.uint8(0))
     rim = _with_rim(polyp)
-    left, top, width, height = cv2.boundingRect(rim)
-    box = np.s_[top : top + height, left : left + width]
-    if not width or not _is_lit(_dark(picture[box], polyp[box]), rim[box]):
+    box = _box(rim)
+    if box is None or not _is_lit(_dark(picture, polyp)[box], rim[box]):
         return None
-    return np.asarray(picture[box], np.uint8), polyp[box], rim[box]
-
-
-def _touches_edge(place: tuple[slice, slice], size: int) -> bool:
-    return min(place[0].start, place[1].start, size - place[0].stop, size - place[1].stop) == 0
+    return np.ascontiguousarray(picture[box]), polyp[box], rim[box]
 
 
 def _cover(
@@ -145,22 +138,38 @@ def _cover(
         polyp: Where nothing may come from.
         dark: What stays as it is.
     """
-    size = target.shape[0]
-    left, top, width, height = cv2.boundingRect(target)
-    if not 0 < max(width, height) <= _LARGEST * size or min(left, top, size - left - width, size - top - height) == 0:
+    size, box = target.shape[0], _box(target)
+    if box is None or not _is_inside(box, target) or max(target[box].shape) > _LARGEST * size:
         return None
-    cut = target[top : top + height, left : left + width]
-    for place in _places(rng, size, width, height):
+    cut = target[box]
+    for place in _places(rng, size, *cut.shape[::-1]):
         turn = (slice(None, None, int(rng.choice([-1, 1]))), slice(None, None, int(rng.choice([-1, 1]))))
         if _is_free(polyp[place][turn], cut) and _is_lit(dark[place][turn], cut):
-            patch = np.ascontiguousarray(image[place][turn])
-            middle = (left + width // 2, top + height // 2)
-            blended = cv2.seamlessClone(patch, image, cut.copy(), middle, cv2.NORMAL_CLONE)  # it writes to the mask
-            return np.where((target & ~dark)[..., None] > 0, blended, image).astype(np.uint8, copy=False)
+            return _blended(np.ascontiguousarray(image[place][turn]), image, box, cut, cut & ~dark[box])
     return None
 
 
-def _places(rng: np.random.Generator, size: int, width: int, height: int) -> Iterator[tuple[slice, slice]]:
+def _blended(patch: UInt8Array, image: UInt8Array, place: Box, cut: UInt8Array, shown: UInt8Array) -> UInt8Array:
+    """The image with the patch within the cut, where it is shown; its colours follow those around the cut."""
+    middle = (place[1].start + cut.shape[1] // 2, place[0].start + cut.shape[0] // 2)
+    blended = cv2.seamlessClone(patch, image, cut.copy(), middle, cv2.NORMAL_CLONE)  # it writes to the cut
+    result = image.copy()
+    result[place] = np.where(shown[..., None] > 0, blended[place], image[place])
+    return result
+
+
+def _box(mask: UInt8Array) -> Box | None:
+    """The smallest box around all that is set."""
+    left, top, width, height = cv2.boundingRect(mask)
+    return np.s_[top : top + height, left : left + width] if width else None
+
+
+def _is_inside(box: Box, picture: UInt8Array) -> bool:
+    """Whether there is something on all sides of the box."""
+    return all(0 < side.start < side.stop < length for side, length in zip(box, picture.shape, strict=False))
+
+
+def _places(rng: np.random.Generator, size: int, width: int, height: int) -> Iterator[Box]:
     """Some random places for a box."""
     for x, y in rng.integers(0, (size - width + 1, size - height + 1), (_ATTEMPTS, 2)).tolist():
         yield np.s_[y : y + height, x : x + width]

@@ -89,6 +89,30 @@ def test_hidden_tissue_has_no_mask(hide: Hide) -> None:
     assert (mask == 255).all()
 
 
+def test_exchanged_colours_are_those_of_the_other_picture() -> None:
+    """Tissue moves towards the other one's colour, black stays black and reflections stay white."""
+    rng = np.random.default_rng(0)
+    image = rng.normal((70, 80, 180), 8, (128, 128, 3)).clip(0, 255).astype(np.uint8)
+    image[:, :32], image[40:48, 60:68] = 5, 250
+    other = rng.normal((120, 150, 170), 12, (96, 96, 3)).clip(0, 255).astype(np.uint8)
+    before, gaps = image.copy(), []
+    for seed in range(8):
+        exchanged = appearance.exchange_colour(image, other, np.random.default_rng(seed))
+        gaps.append(np.abs(exchanged[60:, 40:].mean(axis=(0, 1)) - other.mean(axis=(0, 1))).max())
+        assert np.array_equal(exchanged[:, :32], before[:, :32])
+        assert np.array_equal(exchanged[40:48, 60:68], before[40:48, 60:68])
+    assert min(gaps) < 12
+    assert 25 < max(gaps) < 50  # it stays behind by up to two thirds of 70
+    assert np.array_equal(image, before)
+
+
+def test_colours_are_not_exchanged_with_darkness() -> None:
+    """A black picture has none to give or to change."""
+    image, black = np.full((64, 64, 3), (70, 80, 180), np.uint8), np.zeros((64, 64, 3), np.uint8)
+    assert np.array_equal(appearance.exchange_colour(image, black, np.random.default_rng(0)), image)
+    assert np.array_equal(appearance.exchange_colour(black, image, np.random.default_rng(0)), black)
+
+
 def test_fields_of_interlacing_lie_around_the_mask() -> None:
     """The mean of both fields is the still picture: the mask needs no change."""
     mask = disc()

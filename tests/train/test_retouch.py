@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rt_seg.train.retouch import erase_polyp, retouch_beside
+from rt_seg.train.retouch import erase_polyp, paste_polyp, retouch_beside
 
 Retouch = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray | None]
 
@@ -84,3 +84,34 @@ def test_a_polyp_cut_by_the_pictures_edge_stays() -> None:
     """Beyond it there is no tissue whose colour could be followed."""
     mask = disc(4, 60)
     assert erase_polyp(np.random.default_rng(0), picture(mask), mask) is None
+
+
+def test_another_pictures_polyp_is_pasted_beside_the_own_one() -> None:
+    """The mask holds both, the new one looks like a polyp and is no larger than it was, and the rest is as before."""
+    own, other = disc(30, 30, 10), disc(60, 70, 24)
+    image, donor = picture(own), picture(other)
+    image[..., 1] += 10  # another light: the polyp takes it on
+    before, kept = image.copy(), own.copy()
+    sizes = []
+    for seed in range(8):
+        pasted = paste_polyp(np.random.default_rng(seed), image, own, donor, other)
+        assert pasted is not None
+        new = (pasted[1] > 0) & (own == 0)
+        sizes.append(np.count_nonzero(new))
+        assert (pasted[1][own > 0] == 255).all()
+        assert np.abs(pasted[0][new].mean(axis=0) - PALE - (0, 10, 0)).max() < 25
+        assert np.array_equal(pasted[0][~near(new.astype(np.uint8))], before[~near(new.astype(np.uint8))])
+    assert min(sizes) > 0.005 * SIZE**2
+    assert max(sizes) <= 1.05 * np.count_nonzero(other)
+    assert len(set(sizes)) > 4
+    assert np.array_equal(image, before)
+    assert np.array_equal(own, kept)
+
+
+def test_nothing_is_pasted_from_where_no_whole_polyp_is_or_to_where_no_tissue_is() -> None:
+    """A donor without a polyp or with one that the edge cuts; a picture that is dark, or polyp all over."""
+    mask, empty = disc(), np.zeros((SIZE, SIZE), np.uint8)
+    tissue, dark, full = picture(empty), np.full((SIZE, SIZE, 3), 4, np.uint8), np.full((SIZE, SIZE), 255, np.uint8)
+    cases = [(tissue, empty, empty), (tissue, empty, disc(4, 60)), (dark, empty, mask), (picture(full), full, mask)]
+    for image, own, donor_mask in cases:
+        assert paste_polyp(np.random.default_rng(0), image, own, picture(donor_mask), donor_mask) is None
