@@ -63,7 +63,7 @@ def train(
     augment: Annotated[
         Literal["none", "light", "strong"],
         typer.Option(
-            help="light: flips, gentle colour; strong: warps, polyps taken out or put in, all that endoscopy does to pictures.",
+            help="light: flips, gentle colour; strong: warps, polyps out or in, all that endoscopy does to pictures.",
             rich_help_panel=_DATA,
         ),
     ] = "strong",
