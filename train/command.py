@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .config import EncoderWeights, LossName, ModelName, Precision, TrainingConfig, refuse_idle_settings
+from .config import CONFIG, EncoderWeights, LossName, ModelName, Precision, TrainingConfig, refuse_idle_settings
 from .recipe import apply_recipe, packaged_recipes
 
 _DATA = "Data"
@@ -300,7 +300,7 @@ def export(
 
     test = ScoredImages.read(test_data, test_split) if test_data is not None else None
     job = RunExport(runs, output, Console())
-    job.write(name or TrainingConfig.load(runs[0] / "config.json").model, licence, test, last=last)
+    job.write(name or TrainingConfig.load(runs[0] / CONFIG).model, licence, test, last=last)
     if int8 and test is not None:
         job.write_int8(test)
 

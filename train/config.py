@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from rt_seg.errors import DataError, ModelError
 
+CONFIG = "config.json"
+
 ModelName = Literal[
     "unet", "segnet", "deeplabv3plus", "unet-efficientnet-lite0", "unet-efficientnet-lite1", "unet-efficientnet-lite2"
 ]

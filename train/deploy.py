@@ -14,11 +14,12 @@ from rt_seg.engines.resize import resize_image
 from rt_seg.engines.spec import BF16_GATE, INT8_GATE, MAX_MDICE_DROP, ModelSpec
 from rt_seg.errors import ModelError
 
-from .config import TrainingConfig
+from .config import CONFIG, TrainingConfig
 from .data import Pair, find_pairs, read_image, read_list, select
 from .environment import read_commit
 from .export import export_onnx
 from .keras_file import load_averaged_model
+from .lineage import TRAINED, VALIDATED, images_of, lineage
 from .onnx_file import change_spec
 from .quality import Score, score_engine
 from .quantise import quantise
@@ -73,7 +74,13 @@ class RunExport:
         self._output = output
         self._console = console
         self._size = _common_size(runs)
-        trained, validated = _used(runs, "train.txt"), _used(runs, "validation.txt")
+        before: list[Path] = []
+        for run in runs:
+            known, unknown = lineage(run)
+            before += known
+            if unknown is not None:
+                console.print(f"{unknown}: {known[-1]} started from it; what it has seen is not known", soft_wrap=True)
+        trained, validated = images_of(before, TRAINED), images_of(runs, VALIDATED)
         self._training = list(trained.values())
         self._validation = [pair for path, pair in validated.items() if path not in trained]
 
@@ -162,21 +169,11 @@ class RunExport:
 
 def _common_size(runs: Sequence[Path]) -> int:
     """Side of the input of the network that some runs share."""
-    configs = [TrainingConfig.load(run / "config.json") for run in runs]
+    configs = [TrainingConfig.load(run / CONFIG) for run in runs]
     for run, config in zip(runs, configs, strict=True):
         if (config.model, config.image_size) != (configs[0].model, configs[0].image_size):
             raise ModelError(f"{run}: trains another network, or another size, than {runs[0]}; export each by itself")
     return configs[0].image_size
-
-
-def _used(runs: Sequence[Path], listed: str) -> dict[Path, Pair]:
-    """What the lists of some runs name, each image once, by its path."""
-    pairs: dict[Path, Pair] = {}
-    for run in runs:
-        folders = [Path(folder) for folder in TrainingConfig.load(run / "config.json").data]
-        named = select(find_pairs(folders), read_list(run / listed), run / listed)
-        pairs |= {pair.image.resolve(): pair for pair in named}
-    return pairs
 
 
 def _figures(test: ScoredImages, score: Score) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """One training run: its folder, its loop, its checkpoints."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,21 +13,21 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rt_seg.engines.masks import Confusion
 from rt_seg.errors import DataError, OutputError
 
-from .config import EncoderWeights, TrainingConfig, refuse_idle_settings
+from .config import CONFIG, EncoderWeights, TrainingConfig, refuse_idle_settings
+from .data import Pair, find_pairs, read_list, select
 from .environment import describe_environment
 from .frameworks import keras, tf
 from .history import HISTORY, History
 from .keras_file import BEST_MODEL, CHECKPOINTS, copy_weights, load_keras_model
+from .lineage import TRAINED, VALIDATED, images_of, lineage
 from .losses import loss_function
 from .models import build_model
 from .pipeline import Augmentation, Roi, TrainingImages, training_batches
 from .precision import computing_in
 from .schedule import SCHEDULES, Schedule
-from .split import split_pairs
+from .split import refuse_overlap, split_pairs
 from .step import TrainingStep
 from .validation import Quality, Validation, binary_iou
-
-CONFIG = "config.json"
 
 
 class Trainer:
@@ -129,11 +130,26 @@ class Trainer:
             test=Path(config.test) if config.test else None,
             seed=config.seed,
         )
+        if config.start_from:
+            self._refuse_seen(Path(config.start_from), validation)
         self._console.print(f"{len(training)} images to train on, {len(validation)} to validate on")
-        for name, pairs in (("train.txt", training), ("validation.txt", validation)):
+        for name, pairs in ((TRAINED, training), (VALIDATED, validation)):
             (self._folder / name).write_text("".join(f"{pair.name}\n" for pair in pairs), encoding="utf-8")
         size, roi = config.image_size, cast("Roi", config.roi)
         return TrainingImages(training, size, roi), TrainingImages(validation, size, roi)
+
+    def _refuse_seen(self, start: Path, validation: Sequence[Pair]) -> None:
+        """Refuse to validate, or to test later, on what the run whose weights are taken was trained on."""
+        config = self._config
+        runs, unknown = lineage(start)
+        if unknown is not None:
+            self._console.print(f"{unknown}: what it has seen is not known", soft_wrap=True)
+        trained = list(images_of(runs, TRAINED).values())
+        refuse_overlap(trained, validation, "validate on", by=str(start))
+        if config.test:
+            path = Path(config.test)
+            tested = select(find_pairs([Path(folder) for folder in config.data]), read_list(path), path)
+            refuse_overlap([*trained, *images_of(runs, VALIDATED).values()], tested, by=str(start))
 
     def _open_checkpoints(self) -> Any:
         state = tf.train.Checkpoint(

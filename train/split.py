@@ -65,22 +65,28 @@ def split_pairs(
     return training, chosen
 
 
-def refuse_overlap(seen: Sequence[Pair], tested: Sequence[Pair]) -> None:
-    """Refuse a test on images that were trained or validated on; copies in other folders count as well.
+def refuse_overlap(seen: Sequence[Pair], held_out: Sequence[Pair], purpose: str = "test on", by: str = "") -> None:
+    """Refuse to judge by images that were trained or validated on; copies in other folders count as well.
+
+    Args:
+        seen: Images that were trained or validated on.
+        held_out: Images to judge by.
+        purpose: What they are for, as the message says it.
+        by: Which run has seen them, if it is another one.
 
     Raises:
         DataError: There is such an image, or one cannot be read.
     """
     by_content = {_content(pair): pair for pair in seen}
-    both = [(by_content[content], pair) for pair in tested if (content := _content(pair)) in by_content]
+    both = [(by_content[content], pair) for pair in held_out if (content := _content(pair)) in by_content]
     if both:
         mine, other = both[0]
         where = (
             mine.name if mine.image.resolve() == other.image.resolve() else f"{mine.image}, the same as {other.image}"
         )
         raise DataError(
-            f"{len(both)} images of the test are trained or validated on, such as {where}; "
-            "test on others, or keep them out of training with --exclude"
+            f"{len(both)} images to {purpose} are trained or validated on{by and f' by {by}'}, such as {where}; "
+            f"{purpose} others, or keep them out of training with --exclude"
         )
 
 

@@ -1,6 +1,7 @@
 """Export: the contract's file gives what Keras gives."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from rt_seg.train.quantise import quantise
 pytestmark = pytest.mark.slow
 
 QUIET = Console(quiet=True)
+
+FolderWriter = Callable[..., Path]
 
 
 def liven(model: Any) -> Any:
@@ -245,6 +248,22 @@ def test_scoring_on_training_images_is_refused(tiny_run: Path, data_folder: Path
     with pytest.raises(DataError, match="are trained or validated on"):
         export.write("leak", "test", ScoredImages.read(data_folder, None))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_scoring_on_what_an_earlier_run_was_trained_on_is_refused(
+    tiny_run: Path, write_folder: FolderWriter, tmp_path: Path
+) -> None:
+    """A run on other images that started with the weights of one on these."""
+    run, shown = tmp_path / "run", write_folder(tmp_path / "other", 3)
+    run.mkdir()
+    config = replace(TrainingConfig.load(tiny_run / "config.json"), start_from=str(tiny_run), data=(str(shown),))
+    config.save(run / "config.json")
+    (run / "train.txt").write_text("other/000\nother/001\n")
+    (run / "validation.txt").write_text("other/002\n")
+    export = RunExport([run], tmp_path / "leak.onnx", QUIET)
+    (trained,) = TrainingConfig.load(tiny_run / "config.json").data
+    with pytest.raises(DataError, match="are trained or validated on"):
+        export.write("leak", "test", ScoredImages.read(Path(trained), None))
 
 
 def test_changed_spec_is_read_back(exported: Path, tmp_path: Path) -> None:

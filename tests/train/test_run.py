@@ -20,6 +20,7 @@ from rt_seg.train.deploy import RunExport
 from rt_seg.train.frameworks import keras, layers
 from rt_seg.train.history import History
 from rt_seg.train.keras_file import load_keras_model
+from rt_seg.train.lineage import lineage
 from rt_seg.train.onnx_file import read_spec
 from rt_seg.train.run import Trainer, start_run
 from rt_seg.train.validation import Quality, binary_iou
@@ -256,6 +257,32 @@ def test_run_starts_from_another_size(tiny_run: Path, tmp_path: Path) -> None:
     start_run(config, tmp_path / "larger", resume=False, console=QUIET)
     old, new = (load_keras_model(run).get_layer("bottlenecka_conv") for run in (tiny_run, tmp_path / "larger"))
     np.testing.assert_allclose(new.get_weights()[0], old.get_weights()[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("start", [".", "best.keras"], ids=["run", "its model"])
+def test_images_that_an_earlier_run_has_seen_judge_no_later_one(start: str, tiny_run: Path, tmp_path: Path) -> None:
+    """Weights carry what they were trained on: other images validate, or test, than the first run had."""
+    config = replace(TrainingConfig.load(tiny_run / "config.json"), start_from=str(tiny_run / start), epochs=1)
+    swapped, seen = tmp_path / "swapped.txt", tmp_path / "seen.txt"
+    swapped.write_text((tiny_run / "train.txt").read_text().split()[0])
+    seen.write_text((tiny_run / "validation.txt").read_text())
+    with pytest.raises(DataError, match=f"1 images to validate on are trained or validated on by {tiny_run}"):
+        start_run(replace(config, validation=str(swapped)), tmp_path / "again", resume=False, console=QUIET)
+    aside = replace(config, validation="0.3", exclude=(str(seen),), test=str(seen), seed=3)
+    with pytest.raises(DataError, match="trained or validated on by"):
+        start_run(aside, tmp_path / "later", resume=False, console=QUIET)
+
+
+def test_what_a_model_has_seen_is_followed_to_where_it_is_known(tiny_run: Path, tmp_path: Path) -> None:
+    """From run to run, also by a model file; a start that is gone, or no run's, is named."""
+    config = TrainingConfig.load(tiny_run / "config.json")
+    second, third = tmp_path / "second", tmp_path / "third"
+    for run, start in ((second, tiny_run / "best.keras"), (third, second)):
+        run.mkdir()
+        replace(config, start_from=str(start)).save(run / "config.json")
+    assert lineage(third) == ([third, second, tiny_run], None)
+    shutil.rmtree(second)
+    assert lineage(third) == ([third], second)
 
 
 def test_model_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
