@@ -90,7 +90,7 @@ class Crew:
         segment: Infers; called by `calls` threads at once.
         calls: Inferences in flight.
         care: How the engine of a live source is kept up; None for a file.
-        on_engine: Told when the engine leaves or returns to service, with the error.
+        on_engine: Told with the error when an engine fails, and with None when one answers again.
         background: Whether inference gives way to other threads.
     """
 
@@ -118,7 +118,8 @@ class Crew:
         self._pending: set[Promise] = set()
         self._prepared_once = False
         self._in_service = True
-        self._answered = False
+        self._answered = False  # the engine that is in service now
+        self._missed = False  # an engine failed, and none has answered since
         self._left_behind: set[threading.Thread] = set()
         self._restarting: threading.Thread | None = None
         self._backoff = Backoff() if care is None else care.backoff()
@@ -221,7 +222,7 @@ class Crew:
         try:
             if prepared is not None:
                 promise.answer.set_result(self._infer(promise, prepared))
-                self._answered = True
+                self._note_answer()
         except InvalidStateError:
             pass  # given up or abandoned meanwhile
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller in the frame's place
@@ -239,6 +240,15 @@ class Crew:
             raise Unavailable("the engine is out of service")
         promise.worker, promise.since = threading.current_thread(), time.monotonic()
         return self._segment(prepared)
+
+    def _note_answer(self) -> None:
+        with self._lock:
+            self._answered = True
+            back = self._missed and self._in_service
+            if back:
+                self._missed = False
+        if back:
+            self._on_engine(None)
 
     def _employed(self) -> bool:
         """Whether this thread still has its place; one that was given up leaves."""
@@ -283,7 +293,7 @@ class Crew:
         with self._lock:
             if not self._in_service:
                 return
-            self._in_service = False
+            self._in_service, self._missed = False, True
         error = cause if isinstance(cause, EngineError) else EngineError(f"the engine failed: {cause!r}")
         self._on_engine(error)
         if time.monotonic() - self._service_since > _STEADY_SECONDS:
@@ -302,6 +312,5 @@ class Crew:
             self._answered = False
             self._service_since = time.monotonic()
             self._in_service = True
-            self._on_engine(None)
             release()
             return

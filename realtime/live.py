@@ -34,7 +34,7 @@ class Observation:
         """The signal was lost, or is back, at a stream time."""
 
     def on_engine(self, error: EngineError | None) -> None:
-        """The engine left service by an error, or is back."""
+        """The engine failed, or one answers again."""
 
     def on_output(self, name: str, error: BaseException) -> None:
         """A sink failed."""

@@ -43,6 +43,7 @@ class Report(Observation):
         self._next_since = 0.0
         self._lost_at = 0.0
         self._seconds: float | None = None
+        self._engine = ""
         self._dropped: dict[str, int] = {}  # as far as it was told
         self._told_at: dict[str, float] = {}
 
@@ -68,7 +69,9 @@ class Report(Observation):
     def on_engine(self, error: EngineError | None) -> None:
         """See `Observation`."""
         text = "segmentation is back" if error is None else f"segmentation unavailable: {error}"
-        self._lines.append(text)
+        if text != self._engine:  # each attempt may fail in the same way
+            self._engine = text
+            self._lines.append(text)
 
     def on_output(self, name: str, error: BaseException) -> None:
         """See `Observation`."""

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from rt_seg.errors import EngineError
 from rt_seg.realtime.channel import Policy
 from rt_seg.realtime.events import EventLog
 from rt_seg.realtime.refine import Refine
@@ -31,4 +32,19 @@ def test_drops_are_told_at_once_and_then_once_a_second(tmp_path: Path) -> None:
         ("record", 1),
         ("infer", 20),
         ("infer", 4),
+    ]
+
+
+def test_an_engine_that_fails_in_the_same_way_again_is_told_of_once() -> None:
+    """Attempts go on for hours; another error, and the return, are news."""
+    report = Report(
+        Status(), Journal(Scribe(Policy.EVERY), None), Refine(Stabiliser("off"), SightingTracker((1, 1))), lambda: 0.0
+    )
+    for error in ("lost", "lost", "hangs", "lost", None):
+        report.on_engine(None if error is None else EngineError(error))
+    assert [line.removeprefix("segmentation ") for line in report.take_lines()] == [
+        "unavailable: lost",
+        "unavailable: hangs",
+        "unavailable: lost",
+        "is back",
     ]
