@@ -10,6 +10,7 @@ and, of the 240 of PolypGen, with a Gaussian blur and fresh noise of 2 levels pu
 | share brighter than 40 (any channel) | 0.65 at least | | |
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 import cv2
@@ -31,10 +32,15 @@ _BRIGHT, _BRIGHT_SHARE = 235, 0.40  # more than that share above that level: ove
 _FINE_SHARE = 0.15  # less than that: blurred
 _FINE, _MEDIUM, _COARSE = 1.0, 2.0, 8.0  # sigmas in pixels: fine detail lies between the first two
 _SLACK = 0.8  # to leave a state a figure must be better than its threshold by this factor
-_SAME_LEVELS, _SAME_VALUES = 1, 20
+_SAME_LEVELS, _SAME_VALUES, _UNTOUCHED_SHARE = 1, 20, 0.82
 """Two small pictures are the same, but for codec and rounding, if at most so many of their values (a ten-thousandth of
-them) differ by more than one level. Of two pictures with sensor noise of half a level, 60 to 170 do."""
+them) differ by more than one level, or so large a share does not differ at all: a codec sends nothing for most blocks
+of a picture that stands still. Of two pictures with sensor noise of half a level, 60 to 170 differ by more than one
+level, and 0.71 to 0.73 are equal."""
+_CODEC_LEVELS, _CODEC_VALUES = 6, 200
+"""A key frame shows a picture that stands still in another rendering: at most so many values differ by more."""
 _FROZEN_SECONDS = 1.0  # for so long nothing moves: live tissue and noise never do that
+_NEW_SHARE = 0.5  # of the looks in that time that may differ from the one before: key frames do, noise in all
 _ENTER_SECONDS, _LEAVE_SECONDS = 0.4, 0.2  # how long a picture must be bad, or good again, before it is said
 
 
@@ -63,7 +69,9 @@ class PictureJudge:
     def __init__(self) -> None:
         self.state: StreamState | None = None
         self._last: UInt8Array | None = None
-        self._still_since: float | None = None
+        self._begun: UInt8Array | None = None
+        self._begun_seconds = 0.0
+        self._looks: deque[tuple[float, bool]] = deque()  # when, and whether it was new
         self._heading: StreamState | None = None
         self._heading_since = 0.0
 
@@ -91,7 +99,7 @@ class PictureJudge:
 
     def reset(self) -> None:
         """Forget what was seen: the source was lost, or is another one."""
-        self.state = self._last = self._still_since = self._heading = None
+        self.state = self._last = self._begun = self._heading = None
 
     def _judge(self, small: UInt8Array, pts_seconds: float) -> StreamState | None:
         frozen = self._is_frozen(small, pts_seconds)
@@ -108,10 +116,27 @@ class PictureJudge:
         return _SLACK if self.state is state else 1.0
 
     def _is_frozen(self, small: UInt8Array, pts_seconds: float) -> bool:
-        """Compared with the picture that began the standstill, so that a slow drift is no standstill."""
-        if self._last is None or np.count_nonzero(cv2.absdiff(self._last, small) > _SAME_LEVELS) > _SAME_VALUES:
-            self._last, self._still_since = small, pts_seconds
-        return self._still_since is not None and pts_seconds - self._still_since >= _FROZEN_SECONDS
+        """Most pictures equal the one before, and all are like the one that began it: slow drift is no standstill."""
+        new = self._last is None or _is_new(self._last, small)
+        self._last = small
+        self._looks.append((pts_seconds, new))
+        while self._looks[-1][0] - self._looks[0][0] > _FROZEN_SECONDS:
+            self._looks.popleft()
+        moved = self._begun is None or _count_above(cv2.absdiff(self._begun, small), _CODEC_LEVELS) > _CODEC_VALUES
+        if moved or sum(each for _, each in self._looks) > _NEW_SHARE * len(self._looks):
+            self._begun, self._begun_seconds = small, pts_seconds
+            self._looks.clear()
+        return pts_seconds - self._begun_seconds >= _FROZEN_SECONDS
+
+
+def _is_new(before: UInt8Array, small: UInt8Array) -> bool:
+    difference = cv2.absdiff(before, small)
+    touched = _count_above(difference, 0)
+    return _count_above(difference, _SAME_LEVELS) > _SAME_VALUES and touched > (1 - _UNTOUCHED_SHARE) * small.size
+
+
+def _count_above(difference: cv2.typing.MatLike, levels: int) -> int:
+    return int(np.count_nonzero(difference > levels))
 
 
 def measure_picture(small: UInt8Array) -> PictureFigures:

@@ -17,7 +17,8 @@ class Preprocess:
 
     Args:
         spec: Size and interpolation that the model wants.
-        roi: ``auto`` (find the field of view), ``full`` (the whole frame) or a box in frame pixels.
+        roi: ``auto`` (find the field of view), ``full`` (the whole frame) or a box in pixels of the first frame; in
+            frames of another size it is the same share of the picture.
         steady: False judges each frame on its own, for pictures that are not a video; only used with ``auto``.
     """
 
@@ -25,12 +26,13 @@ class Preprocess:
         self._spec = spec
         self._roi = roi
         self._field = FieldOfView(steady=steady)
+        self._first_size: tuple[int, int] | None = None
 
     def __call__(self, frame: Frame) -> Prepared:
         """Prepare one frame.
 
         Raises:
-            InputError: The given box is not inside the frame.
+            InputError: The given box is not inside the first frame.
         """
         start = time.perf_counter_ns()
         region = self._region(frame)
@@ -43,5 +45,16 @@ class Preprocess:
         if not isinstance(self._roi, Box):
             whole = Box.of_size(frame.width, frame.height)
             return self._field.find(frame.image) if self._roi == "auto" else whole
-        check_roi(self._roi, frame.width, frame.height)
-        return self._roi
+        if self._first_size is None:
+            check_roi(self._roi, frame.width, frame.height)
+            self._first_size = frame.width, frame.height
+        return _rescaled(self._roi, self._first_size, (frame.width, frame.height))
+
+
+def _rescaled(box: Box, size: tuple[int, int], new: tuple[int, int]) -> Box:
+    """The same share of a frame of another size; at least one pixel of it."""
+    if size == new:
+        return box
+    x, y = min(box.x * new[0] // size[0], new[0] - 1), min(box.y * new[1] // size[1], new[1] - 1)
+    right, bottom = round(box.right * new[0] / size[0]), round(box.bottom * new[1] / size[1])
+    return Box(x, y, max(right - x, 1), max(bottom - y, 1))

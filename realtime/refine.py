@@ -18,7 +18,7 @@ class Refine:
         stabiliser: Holds the probability still.
         tracker: Follows the polyps.
         on_tracking: Told what each frame changed, with the segmentation as it will be drawn.
-        on_ended: Told of sightings that the stream's end, or a lost signal, ended.
+        on_ended: Told of sightings that the stream's end, a lost signal, a cut or a change of size ended.
         outlined: Whether outlines are found here, for whoever draws the mask while a picture waits.
         controls: What the user may change meanwhile of how it stabilises and tracks; None: nothing.
     """
@@ -39,6 +39,7 @@ class Refine:
         self._on_ended = on_ended
         self._outlined = outlined
         self._controls = controls
+        self._size = (0, 0)
 
     def __call__(self, segmentation: Segmentation) -> Segmentation:
         """Refine the next frame's segmentation."""
@@ -46,6 +47,10 @@ class Refine:
         frame, geometry = segmentation.frame, segmentation.geometry
         grey = small_grey(frame.image[geometry.region.slices])
         probability = self._stabiliser(segmentation.probability, grey, geometry, frame.pts_seconds)
+        size = geometry.frame_width, geometry.frame_height
+        if self._stabiliser.cut or size != self._size:
+            self.end()
+        self._size = size
         polyps = segmentation.polyps
         if probability is not segmentation.probability:
             polyps = find_polyps(probability, geometry, segmentation.threshold)
@@ -68,5 +73,5 @@ class Refine:
             self._tracker.min_frames = controls.min_frames
 
     def end(self) -> None:
-        """End every sighting: at the end of the stream, or when the signal is lost."""
+        """End every sighting: at the end of the stream, when the signal is lost, at a cut or a change of size."""
         self._on_ended(self._tracker.end_all())

@@ -27,6 +27,7 @@ are slips of the annotator's hand.
 _UPSCALE = 2  # outlines are found on the probability at this multiple of its size
 _HOLE_FACTOR = 10  # a hole is drawn if it is this many times larger than the smallest region: pinholes are noise
 _ONE_MORE = np.ones((2, 2), np.uint8)
+_SLOPE = np.ones((9, 9), np.uint8)  # four pixels on each side: from one half to nothing, where a model is certain
 _SMOOTH_POINTS = 5  # outline points that are averaged: two and a half pixels of the model's picture
 _TOLERANCE_PX = 0.35  # how far the outline, thinned out, may leave the full one, in frame pixels
 
@@ -150,34 +151,38 @@ def without_specks(probability: UInt8Array, threshold: int, minimum_share: float
         uint8 ``[h, w]``; a fresh array.
     """
     labels, components = _components(probability, threshold, minimum_share)
-    return _lowered(probability, threshold, labels, components)
+    specks = (labels > 0) & ~_labelled(labels, components)
+    return np.where(specks, np.uint8(threshold - 1), probability)
 
 
 def keep_regions(
     probability: UInt8Array, threshold: int, keep: Sequence[bool], minimum_share: float = MINIMUM_SHARE
 ) -> UInt8Array:
-    """The same probability with some of the regions lowered to just below the threshold, specks among them.
+    """The same probability without some of the regions: 0 in them and on their slopes, where no other one is near.
 
     Args:
         probability: uint8 ``[h, w]``; not written to.
         threshold: uint8 value from which a pixel counts as polyp.
-        keep: For each region, in the order of `find_polyps`, whether it stays.
+        keep: For each region, in the order of `find_polyps`, whether it stays; specks do not.
         minimum_share: Regions below this share of the picture are specks.
 
     Returns:
         uint8 ``[h, w]``; a fresh array.
     """
     labels, components = _components(probability, threshold, minimum_share)
-    staying = [component for component, stays in zip(components, keep, strict=True) if stays]
-    return _lowered(probability, threshold, labels, staying)
+    stays = _labelled(labels, [component for component, wanted in zip(components, keep, strict=True) if wanted])
+    goes = (labels > 0) & ~stays
+    if not goes.any():
+        return probability.copy()
+    slopes, near = (cv2.dilate(each.view(np.uint8), _SLOPE) > 0 for each in (goes, stays))
+    return np.where(goes | (slopes & ~near), np.uint8(0), probability)
 
 
-def _lowered(probability: UInt8Array, threshold: int, labels: LabelArray, kept: Sequence[_Component]) -> UInt8Array:
-    """The probability with every region but some lowered to just below the threshold."""
-    stays = np.zeros(int(labels.max()) + 1, np.uint8)
-    stays[0] = 255
-    stays[[component.label for component in kept]] = 255
-    return np.where(stays[labels] > 0, probability, np.uint8(threshold - 1))
+def _labelled(labels: LabelArray, components: Sequence[_Component]) -> npt.NDArray[np.bool_]:
+    """Where some of the regions are: bool ``[h, w]``."""
+    wanted = np.zeros(int(labels.max()) + 1, np.bool_)
+    wanted[[component.label for component in components]] = True
+    return wanted[labels]
 
 
 def _components(probability: UInt8Array, threshold: int, minimum_share: float) -> tuple[LabelArray, list[_Component]]:

@@ -14,6 +14,7 @@ Edges = tuple[float, float, float, float]
 
 _OVERLAP = 0.3  # of the smaller of two boxes, from which they are the same polyp
 _BETTER = 1.1  # factor by which a frame must be better than the best so far: each better one is copied
+_INTERVALS = 3  # between frames, of which the longest counts: rare frames come unevenly
 _MOST_TRACKS = 64  # a picture full of noise must not fill the memory
 
 
@@ -129,7 +130,8 @@ class SightingTracker:
 
     Args:
         min_frames: K and N: seen in K of the last N frames. ``(1, 1)`` draws everything at once.
-        max_gap_seconds: How long a polyp may be out of sight and still be the same sighting.
+        max_gap_seconds: How long a polyp may be out of sight and still be the same sighting. Where frames come so
+            rarely that N of them take longer, it is the time of N and a half as many.
 
     Raises:
         ValueError: Not 1 <= K <= N.
@@ -140,6 +142,8 @@ class SightingTracker:
         self._max_gap_seconds = max_gap_seconds
         self._tracks: list[_Track] = []
         self._started = 0
+        self._last_seconds: float | None = None
+        self._intervals: deque[float] = deque(maxlen=_INTERVALS)
 
     @property
     def min_frames(self) -> tuple[int, int]:
@@ -181,7 +185,7 @@ class SightingTracker:
         Returns:
             What it changed.
         """
-        ended = self._end_before(pts_seconds - self._max_gap_seconds)
+        ended = self._end_before(pts_seconds - self._longest_gap(pts_seconds))
         self._move(motion, region)
         owners = [self._owner(polyp, pts_seconds) for polyp in polyps]
         for track, polyp in zip(owners, polyps, strict=True):
@@ -211,6 +215,15 @@ class SightingTracker:
         """
         ended, self._tracks = self.open, []
         return ended
+
+    def _longest_gap(self, pts_seconds: float) -> float:
+        """How long a polyp may have been out of sight; a pause before this very frame lengthens it not."""
+        interval = 0.0 if self._last_seconds is None else pts_seconds - self._last_seconds
+        usual = max(self._intervals, default=interval)
+        if self._last_seconds is not None:
+            self._intervals.append(interval)
+        self._last_seconds = pts_seconds
+        return max(self._max_gap_seconds, 1.5 * self._window * usual)
 
     def _end_before(self, pts_seconds: float) -> tuple[Sighting, ...]:
         """Drop what was last seen before that time."""
@@ -248,7 +261,7 @@ def withhold(segmentation: Segmentation, tracking: Tracking) -> Segmentation:
         tracking: What `SightingTracker.update` said of its polyps.
 
     Returns:
-        With the active polyps alone, and a probability that is below the threshold where the others are.
+        With the active polyps alone, and no probability where the others are and around them.
     """
     if all(tracking.active):
         return replace(segmentation, polyps=tracking.polyps)

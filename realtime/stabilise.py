@@ -53,6 +53,7 @@ class Stabiliser:
         self.filter = FILTERS[mode] if not isinstance(mode, Filter) else mode
         self.threshold = threshold
         self.motion = Motion.none()
+        self.cut = False
         self._global_motion = GlobalMotion()
         self._mean: FloatArray | None = None
         self._marked: UInt8Array | None = None
@@ -80,7 +81,7 @@ class Stabiliser:
 
         Returns:
             uint8 ``[h, w]``: the stabilised probability; with mode ``off`` the one that was given. How the picture
-            moved since the last call stands in `motion`.
+            moved since the last call stands in `motion`, and in `cut` whether it shows another scene.
         """
         grey = picture if picture.shape == (GREY_SIDE, GREY_SIDE) else small_grey(picture)
         gap = pts_seconds - self._pts_seconds
@@ -94,10 +95,12 @@ class Stabiliser:
 
     def _moved(self, grey: UInt8Array, region: Box, gap: float) -> tuple[Motion, bool]:
         """The motion since the last frame, and whether that frame still says something about this one."""
+        self.cut = False
         if self._grey is None or region != self._region or not 0.0 <= gap <= _LONGEST_GAP:
             return Motion.none(), False
         motion = self._global_motion.estimate(self._grey, grey)
-        return motion, motion.likeness >= _SAME_SCENE
+        self.cut = motion.likeness < _SAME_SCENE
+        return motion, not self.cut
 
     def _average(self, probability: UInt8Array, gap: float) -> UInt8Array:
         if self.filter.seconds == 0.0:

@@ -1,5 +1,8 @@
 """The picture's state: said when it holds, not for a single frame, and taken back when it is over."""
 
+import io
+
+import av
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +79,33 @@ def test_a_picture_that_stands_still_is_frozen() -> None:
     assert said[:25] == [None] * 25
     assert said[-1] is StreamState.FROZEN
     assert states([live(still, i) for i in range(8)], judge, 1.2)[-1] is None
+
+
+def encoded(images: list[UInt8Array], codec: str, gop: int) -> list[UInt8Array]:
+    """The pictures as they come out of a video of 25 frames a second with so many from key frame to key frame."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mpegts") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.gop_size = images[0].shape[1], images[0].shape[0], gop
+        stream.bit_rate, stream.pix_fmt = 2_000_000, "yuv420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        container.mux(stream.encode(None))
+    file.seek(0)
+    with av.open(file) as container:
+        return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in container.decode(video=0)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("codec", "gop"), [("libx264", 25), ("libx264", 50), ("mpeg2video", 12)])
+def test_a_picture_that_stands_still_behind_a_codec_is_frozen(codec: str, gop: int) -> None:
+    """Each key frame renders it a little differently: it is frozen all the same, soon after it stood still."""
+    still = np.asarray(cv2.resize(SAMPLES[0], (640, 480)), np.uint8)
+    video = encoded([*(live(still, i) for i in range(20)), *[noisy(still, 0, 2)] * 80], codec, gop)
+    judge = PictureJudge()
+    said = [judge(image, i / 10) for i, image in enumerate(video[::2])]  # it is looked at some ten times a second
+    assert set(said[:18]) == {None}
+    assert set(said[30:]) == {StreamState.FROZEN}
 
 
 @pytest.mark.parametrize("image", SAMPLES[:2])

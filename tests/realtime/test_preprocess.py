@@ -69,6 +69,20 @@ def test_a_box_outside_the_frame_is_refused() -> None:
         Preprocess(SPEC, Box(800, 0, 600, 720))(bordered())
 
 
+def test_a_box_keeps_its_share_when_the_size_changes() -> None:
+    """A recorder that changes its resolution shows the same picture: the box is where it was, and never outside."""
+    box = Box(310, 70, 500, 301)
+    preprocess = Preprocess(SPEC, box)
+    assert preprocess(bordered()).geometry.region == box
+    for width, height in ((640, 360), (1920, 1080), (2, 2)):
+        frame = Frame(1, 0.04, 0, np.zeros((height, width, 3), np.uint8))
+        region = preprocess(frame).geometry.region
+        assert region.clipped_to(width, height) == region
+        assert abs(region.x / width - box.x / 1280) <= 1 / width
+        assert abs(region.bottom / height - box.bottom / 720) <= 1 / height
+    assert preprocess(bordered()).geometry.region == box
+
+
 def test_stills_are_judged_one_by_one_if_asked() -> None:
     """With `steady=False`, the field of one picture says nothing of the next."""
     preprocess = Preprocess(SPEC, steady=False)
