@@ -1,6 +1,7 @@
 """The picture's state: said when it holds, not for a single frame, and taken back when it is over."""
 
 import io
+from typing import Any
 
 import av
 import cv2
@@ -85,15 +86,14 @@ def encoded(images: list[UInt8Array], codec: str, gop: int) -> list[UInt8Array]:
     """The pictures as they come out of a video of 25 frames a second with so many from key frame to key frame."""
     file = io.BytesIO()
     with av.open(file, "w", format="mpegts") as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.gop_size = images[0].shape[1], images[0].shape[0], gop
-        stream.bit_rate, stream.pix_fmt = 2_000_000, "yuv420p"
+        stream: Any = container.add_stream(codec, rate=25, options={"g": str(gop), "b": "2M"})
+        stream.width, stream.height, stream.pix_fmt = images[0].shape[1], images[0].shape[0], "yuv420p"
         for image in images:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         container.mux(stream.encode(None))
     file.seek(0)
-    with av.open(file) as container:
-        return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in container.decode(video=0)]
+    with av.open(file) as recorded:
+        return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in recorded.decode(video=0)]
 
 
 @pytest.mark.slow

@@ -31,8 +31,8 @@ def test_a_cut_ends_the_sightings(change: str) -> None:
     refine = Refine(Stabiliser("light"), SightingTracker((2, 3)), on_ended=ended.extend)
     first, other = (sample.image for sample in load_samples()[:2])
     height, width = first.shape[:2]
-    second = cv2.resize(other, (width, height)) if change == "scene" else cv2.resize(first, (width // 2, height // 2))
-    second = np.asarray(second, np.uint8)
+    changed = cv2.resize(other, (width, height)) if change == "scene" else cv2.resize(first, (width // 2, height // 2))
+    second = np.asarray(changed, np.uint8)
     before = [refine(seen(first, index)).polyps for index in range(5)]
     after = [refine(seen(second, index)).polyps for index in range(5, 8)]
     assert [[polyp.track_id for polyp in polyps] for polyps in before] == [[], [1], [1], [1], [1]]
