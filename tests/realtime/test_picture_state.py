@@ -92,7 +92,7 @@ def encoded(images: list[UInt8Array], codec: str, gop: int) -> list[UInt8Array]:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         container.mux(stream.encode(None))
     file.seek(0)
-    with av.open(file) as recorded:
+    with av.open(file, "r") as recorded:
         return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in recorded.decode(video=0)]
 
 
