@@ -93,8 +93,12 @@ class Geometry:
 
     def box_to_frame(self, box: Box) -> Box:
         """The smallest box of whole frame pixels that covers a tensor box, inside the region."""
-        left, top = self.to_frame(box.x, box.y)
-        right, bottom = self.to_frame(box.right, box.bottom)
+        return self.edges_to_frame((box.x, box.y, box.right, box.bottom))
+
+    def edges_to_frame(self, edges: tuple[float, float, float, float]) -> Box:
+        """The same for left, top, right and bottom edge anywhere between the tensor's pixels."""
+        left, top = self.to_frame(edges[0], edges[1])
+        right, bottom = self.to_frame(edges[2], edges[3])
         # the guard keeps float noise such as 12.000000000000002 from taking in one pixel more
         x, y = int(left + 1e-6), int(top + 1e-6)
         far_x = min(-int(-(right - 1e-6) // 1), self.region.right)

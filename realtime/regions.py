@@ -16,6 +16,8 @@ UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 Int32Array = npt.NDArray[np.int32]
 LabelArray = npt.NDArray[np.uint16 | np.int32]
+Edges = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
 
 MINIMUM_SHARE = 1 / 5000
 """Regions below this share of the model's picture are specks: 13 pixels of 256x256.
@@ -24,6 +26,7 @@ Of 2347 annotated regions of Kvasir-SEG and PolypGen, scaled to 256x256, none ha
 are slips of the annotator's hand.
 """
 
+_FINE = 4  # boxes and areas are measured on the probability at this multiple of its size
 _UPSCALE = 2  # outlines are found on the probability at this multiple of its size
 _HOLE_FACTOR = 10  # a hole is drawn if it is this many times larger than the smallest region: pinholes are noise
 _ONE_MORE = np.ones((2, 2), np.uint8)
@@ -53,7 +56,8 @@ def find_polyps(
         minimum_share: Regions below this share of the picture are left out.
 
     Returns:
-        One polyp for each 8-connected region, largest first. Areas are the region's small pixels, scaled.
+        One polyp for each 8-connected region, largest first. Boxes and areas are those of `frame_mask`, to about a
+        quarter of a model's pixel.
     """
     labels, components = _components(probability, threshold, minimum_share)
     polyps: list[Polyp] = []
@@ -61,10 +65,27 @@ def find_polyps(
         rows, columns = component.box.slices
         inside = (labels[rows, columns] == component.label).view(np.uint8)
         mean = cv2.mean(probability[rows, columns], mask=inside)[0]
-        area_px = max(round(component.area * geometry.scale_x * geometry.scale_y), 1)
+        edges, area = _measure(probability, labels, component, threshold)
+        area_px = max(round(area * geometry.scale_x * geometry.scale_y), 1)
         fraction = area_px / (geometry.frame_width * geometry.frame_height)
-        polyps.append(Polyp(geometry.box_to_frame(component.box), area_px, fraction, mean / 255))
+        polyps.append(Polyp(geometry.edges_to_frame(edges), area_px, fraction, mean / 255))
     return tuple(polyps)
+
+
+def _measure(probability: UInt8Array, labels: LabelArray, component: _Component, threshold: int) -> tuple[Edges, float]:
+    """Edges and area of a region, in small pixels, once the probability is scaled up as `frame_mask` does."""
+    box = component.box
+    x, y = max(box.x - 1, 0), max(box.y - 1, 0)
+    part = Box(x, y, min(box.right + 1, probability.shape[1]) - x, min(box.bottom + 1, probability.shape[0]) - y)
+    others = (labels[part.slices] > 0) & (labels[part.slices] != component.label)
+    alone = np.where(others, np.uint8(threshold - 1), probability[part.slices])
+    size = (part.width * _FINE, part.height * _FINE)
+    large = _binary(np.asarray(cv2.resize(alone, size, interpolation=cv2.INTER_LINEAR), np.uint8), threshold)
+    area = cv2.countNonZero(large) / _FINE**2
+    if not area:  # a thin line at the threshold: between its pixels it stays below
+        return (box.x, box.y, box.right, box.bottom), component.area
+    x, y, width, height = (value / _FINE for value in cv2.boundingRect(large))
+    return (part.x + x, part.y + y, part.x + x + width, part.y + y + height), area
 
 
 def frame_mask(segmentation: Segmentation) -> UInt8Array:

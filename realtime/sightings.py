@@ -8,9 +8,7 @@ from rt_seg.engines.geometry import Box
 
 from .frame import Polyp, Segmentation
 from .motion import Motion
-from .regions import keep_regions
-
-Edges = tuple[float, float, float, float]
+from .regions import Edges, keep_regions
 
 _OVERLAP = 0.3  # of the smaller of two boxes, from which they are the same polyp
 _BETTER = 1.1  # factor by which a frame must be better than the best so far: each better one is copied

@@ -64,6 +64,19 @@ def test_polyps_are_listed_largest_first_in_frame_pixels() -> None:
     assert found[0].area_fraction == found[0].area_px / (1920 * 1080)
 
 
+@pytest.mark.parametrize("threshold", [60, 100, 140])
+def test_boxes_and_areas_are_those_of_the_mask(threshold: int) -> None:
+    """Who checks the results against the masks finds the same polyps, small ones and cut ones too."""
+    for shape in (blob((100, 90, 30), blur=9), blob((60, 60, 6), blur=3), blob((0, 128, 20), blur=7)):
+        seen = segmentation(shape, REGION, threshold)
+        (polyp,) = seen.polyps
+        mask = frame_mask(seen)
+        x, y, width, height = cv2.boundingRect(mask)
+        assert polyp.area_px == pytest.approx(np.count_nonzero(mask), rel=0.03)
+        mine, his = (polyp.box.x, polyp.box.y, polyp.box.right, polyp.box.bottom), (x, y, x + width, y + height)
+        assert max(abs(one - other) for one, other in zip(mine, his, strict=True)) <= 3
+
+
 def test_confidence_is_the_mean_probability_of_the_region_alone() -> None:
     """Neither the background in the box nor another region in it counts."""
     probability = np.zeros((256, 256), np.uint8)
