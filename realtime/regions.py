@@ -84,8 +84,8 @@ def _measure(probability: UInt8Array, labels: LabelArray, component: _Component,
     area = cv2.countNonZero(large) / _FINE**2
     if not area:  # a thin line at the threshold: between its pixels it stays below
         return (box.x, box.y, box.right, box.bottom), component.area
-    x, y, width, height = (value / _FINE for value in cv2.boundingRect(large))
-    return (part.x + x, part.y + y, part.x + x + width, part.y + y + height), area
+    left, top, width, height = (value / _FINE for value in cv2.boundingRect(large))
+    return (x + left, y + top, x + left + width, y + top + height), area
 
 
 def frame_mask(segmentation: Segmentation) -> UInt8Array:
