@@ -28,6 +28,7 @@ from rt_seg.engines.samples import load_samples
 from rt_seg.errors import DataError, InputError, RtSegError
 from rt_seg.realtime.demo.make_demo import FPS
 from rt_seg.realtime.motion import GlobalMotion
+from rt_seg.realtime.sightings import MIN_CONFIDENCE
 from rt_seg.realtime.stabilise import FILTERS, Filter, Mode
 from rt_seg.train.data import read_pair
 
@@ -50,6 +51,7 @@ CANDIDATES: dict[str, Filter] = {
 }
 """Filters that ``--candidates`` compares; the modes' own come first."""
 
+CONFIDENCES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9)
 WAITS = ((1, 1), (2, 3), (3, 4), (3, 5), (4, 6), (5, 8), (6, 8), (8, 12))
 LAGS = (1, 2, 3, 5)
 _COLUMNS = (
@@ -112,9 +114,13 @@ def compare(clips: Sequence[SeenClip], threshold: float, wait: tuple[int, int], 
     for each in sorted({0.3, 0.4, 0.5, 0.6, 0.7, threshold}):
         yield Row(f"threshold ({mode}, no wait)", f"{each:g}", measure(chosen, threshold_level(each), (1, 1)))
         name = f"threshold ({mode}, {wait[0]}/{wait[1]})"
-        yield Row(name, f"{each:g}", measure(chosen, threshold_level(each), wait))
+        yield Row(name, f"{each:g}", measure(chosen, threshold_level(each), wait, MIN_CONFIDENCE))
     for needed, window in (*WAITS, wait) if wait not in WAITS else WAITS:
-        yield Row(f"min-frames ({mode})", f"{needed}/{window}", measure(chosen, level, (needed, window)))
+        name = f"min-frames ({mode}, confidence {MIN_CONFIDENCE:g})"
+        yield Row(name, f"{needed}/{window}", measure(chosen, level, (needed, window), MIN_CONFIDENCE))
+    for each in CONFIDENCES:
+        name = f"min-confidence ({mode}, {wait[0]}/{wait[1]})"
+        yield Row(name, f"{each:g}", measure(chosen, level, wait, each))
 
 
 def lags(clips: Sequence[SeenClip]) -> dict[str, dict[str, float]]:

@@ -175,23 +175,26 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
-def measure(clips: Iterable[Steady], threshold: int, min_frames: tuple[int, int]) -> Outcome:
+def measure(
+    clips: Iterable[Steady], threshold: int, min_frames: tuple[int, int], min_confidence: float = 0.0
+) -> Outcome:
     """What is drawn at a threshold, with that wait before a sighting is drawn.
 
     Args:
         clips: After a filter.
         threshold: uint8 value from which a pixel counts as polyp.
         min_frames: K and N, see `SightingTracker`.
+        min_confidence: See there.
     """
     tally = _Tally()
     for steady in clips:
-        _measure_clip(steady, threshold, min_frames, tally)
+        _measure_clip(steady, threshold, SightingTracker(min_frames, min_confidence=min_confidence), tally)
     return tally.outcome()
 
 
-def _measure_clip(steady: Steady, threshold: int, min_frames: tuple[int, int], tally: _Tally) -> None:
+def _measure_clip(steady: Steady, threshold: int, tracker: SightingTracker, tally: _Tally) -> None:
     clip = steady.clip
-    drawn, sightings = _draw(steady, threshold, min_frames)
+    drawn, sightings = _draw(steady, threshold, tracker)
     shares = clip.shares
     in_view = shares >= IN_VIEW
     covered = np.count_nonzero((drawn > 0) & (clip.truth > 0), axis=(1, 2)) / np.maximum(
@@ -221,10 +224,10 @@ def _detection(in_view: npt.NDArray[np.bool_], hit: npt.NDArray[np.bool_], secon
 
 
 def _draw(
-    steady: Steady, threshold: int, min_frames: tuple[int, int]
+    steady: Steady, threshold: int, tracker: SightingTracker
 ) -> tuple[UInt8Array, dict[int, tuple[set[int], bool]]]:
     """The drawn masks, and by sighting the frames in which it was drawn and whether it ever touched a polyp."""
-    clip, tracker = steady.clip, SightingTracker(min_frames)
+    clip = steady.clip
     drawn = np.zeros_like(clip.truth)
     sightings: dict[int, tuple[set[int], bool]] = {}
     for index, probability in enumerate(steady.probability):

@@ -126,7 +126,7 @@ def make_refine(shared: Shared, journal: Journal, info: SourceInfo, *, also: Wat
 
     return Refine(
         Stabiliser(controls.stabilise),
-        SightingTracker(controls.min_frames),
+        SightingTracker(controls.min_frames, min_confidence=settings.chosen_min_confidence(info.kind)),
         on_tracking,
         on_ended,
         outlined=settings.chosen_display() == "passthrough",

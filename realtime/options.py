@@ -281,6 +281,16 @@ MinFrames = Annotated[
         show_default=False,
     ),
 ]
+MinConfidence = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Confidence from which a frame counts for that; 0.7 by default, 0 for images.",
+        rich_help_panel=_MASK,
+        show_default=False,
+    ),
+]
 Display = Annotated[
     Literal["aligned", "passthrough"] | None,
     typer.Option(

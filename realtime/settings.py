@@ -11,6 +11,7 @@ from rt_seg.errors import InputError
 from .controls import parse_min_frames
 from .live import Display
 from .overlay import Style
+from .sightings import MIN_CONFIDENCE
 from .sources.camera import CameraMode, parse_size
 from .sources.open import is_camera, is_live
 from .stabilise import Mode
@@ -36,6 +37,7 @@ class StreamSettings:
     threshold: float | None = None
     stabilise: Mode | None = None
     min_frames: str | None = None
+    min_confidence: float | None = None
     roi: str = "auto"
     redact: bool = False
     start: float = 0.0
@@ -123,6 +125,12 @@ class StreamSettings:
         # 2/3 takes away two thirds of the false activations for one frame's wait, see benchmarks/README.md; a file
         # could do without the wait, but then it would show another thing than the stream that it is a recording of
         return parse_min_frames(self.min_frames or ("1/1" if kind == "images" else "2/3"))
+
+    def chosen_min_confidence(self, kind: str) -> float:
+        """Confidence from which a frame counts for that; of single pictures whatever is found is drawn."""
+        if self.min_confidence is not None:
+            return self.min_confidence
+        return 0.0 if kind == "images" else MIN_CONFIDENCE
 
     def camera_mode(self) -> CameraMode:
         """What a camera is asked for.

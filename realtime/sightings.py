@@ -10,6 +10,9 @@ from .frame import Polyp, Segmentation
 from .motion import Motion
 from .regions import Edges, keep_regions
 
+MIN_CONFIDENCE = 0.7
+"""From which a frame counts towards a sighting, unless said otherwise; see ``benchmarks/README.md``."""
+
 _OVERLAP = 0.3  # of the smaller of two boxes, from which they are the same polyp
 _BETTER = 1.1  # factor by which a frame must be better than the best so far: each better one is copied
 _INTERVALS = 3  # between frames, of which the longest counts: rare frames come unevenly
@@ -93,9 +96,10 @@ class _Track:
         edges = (box.x, box.y, box.right, box.bottom)
         return max((_likeness(edges, mine) for mine in self.boxes if _overlap(edges, mine) >= _OVERLAP), default=0.0)
 
-    def take(self, pts_seconds: float) -> None:
-        """Go on by one frame with the regions in `now`; without any it was not seen."""
-        self.seen.append(bool(self.now))
+    def take(self, pts_seconds: float, min_confidence: float) -> None:
+        """Go on by one frame with the regions in `now`; a candidate was seen only if one is confident enough."""
+        needed = 0.0 if self.id is not None else min_confidence
+        self.seen.append(any(polyp.confidence >= needed for polyp in self.now))
         if not self.now:
             return
         self.boxes = [(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in self.now]
@@ -128,6 +132,7 @@ class SightingTracker:
 
     Args:
         min_frames: K and N: seen in K of the last N frames. ``(1, 1)`` draws everything at once.
+        min_confidence: Confidence (0-1) from which a frame counts for that. What is drawn already stays so with less.
         max_gap_seconds: How long a polyp may be out of sight and still be the same sighting. Where frames come so
             rarely that N of them take longer, it is the time of N and a half as many.
 
@@ -135,8 +140,11 @@ class SightingTracker:
         ValueError: Not 1 <= K <= N.
     """
 
-    def __init__(self, min_frames: tuple[int, int], max_gap_seconds: float = 0.6) -> None:
+    def __init__(
+        self, min_frames: tuple[int, int], max_gap_seconds: float = 0.6, *, min_confidence: float = 0.0
+    ) -> None:
         self._needed, self._window = _checked(min_frames)
+        self._min_confidence = min_confidence
         self._max_gap_seconds = max_gap_seconds
         self._tracks: list[_Track] = []
         self._started = 0
@@ -189,7 +197,7 @@ class SightingTracker:
         for track, polyp in zip(owners, polyps, strict=True):
             track.now.append(polyp)
         for track in self._tracks:
-            track.take(pts_seconds)
+            track.take(pts_seconds, self._min_confidence)
         started = [track for track in self._tracks if track.id is None and sum(track.seen) >= self._needed]
         for track in started:
             self._started += 1

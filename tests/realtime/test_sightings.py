@@ -56,6 +56,16 @@ def test_one_of_one_draws_at_once() -> None:
     assert len(tracking.started) == 1
 
 
+def test_a_faint_region_starts_nothing_and_keeps_what_there_is() -> None:
+    """Only confident frames count towards a sighting; once it is drawn, it stays so however faint it becomes."""
+    tracker = SightingTracker((2, 3), min_confidence=0.7)
+    confidences = [0.6, 0.65, 0.69, 0.8, 0.6, 0.9, 0.55, 0.5]
+    seen = [tracker.update([polyp(100, 100, confidence=c)], i, i / 25, None, WHOLE) for i, c in enumerate(confidences)]
+    assert [tracking.active[0] for tracking in seen] == [False] * 5 + [True] * 3
+    assert seen[5].started[0].first_seconds == 3 / 25
+    assert tracker.open[0].highest_confidence == 0.9
+
+
 def test_a_short_gap_keeps_the_id_and_a_long_one_ends_it() -> None:
     """After 0.4 s it is the same sighting, after 1 s another; the record says when it was last seen."""
     run = Run(1, 1)
