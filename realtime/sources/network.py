@@ -1,4 +1,4 @@
-"""`NetworkSource`: a live stream at an address (RTSP, HTTP, UDP, RTMP, SRT), by FFmpeg."""
+"""`NetworkSource`: a stream at an address (RTSP, HTTP, UDP, RTMP, SRT), by FFmpeg."""
 
 import contextlib
 import time
@@ -47,6 +47,10 @@ _UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg"})
 # Joined midway, a decoder may draw on pictures it never saw. Streams without key frames (they refresh bit by bit) get
 # through after so many pictures.
 _KEY_FRAME_PATIENCE = 250
+_RECORDING = (
+    "a recording: it plays at its own pace, and without sound, like a live stream; "
+    "to have each frame with its own mask, download it and give the file"
+)
 
 
 def without_credentials(address: str) -> str:
@@ -66,7 +70,7 @@ def without_credentials(address: str) -> str:
 
 
 class NetworkSource:
-    """A live stream. Passive and not thread-safe: one thread iterates and closes.
+    """A live stream, or a recording that is read like one. Passive and not thread-safe: one thread iterates and closes.
 
     Opening and each read end after `timeout_seconds` without data. A damaged packet is skipped, as loss on the way is
     usual; a lost connection is an error, the end that a sender announced is an end.
@@ -153,13 +157,14 @@ class NetworkSource:
         try:
             self._first = next(self._pictures, None)
         except SourceInterrupted as exc:
-            raise SourceError(f"{exc}") from exc
+            raise SourceError(self._why_nothing(exc)) from exc
         if self._first is None:
             raise SourceError(f"{self._name}: it ended before the first picture; check the sender")
         rate = mean_rate(self._stream)
         fps = float(rate) if rate else None
         primaries, transfer = colour_tags(self._stream)
         width, height = upright_size(self._first)
+        recording = self._is_recording()
         self.info = SourceInfo(
             name=self._name,
             kind="network",
@@ -172,8 +177,28 @@ class NetworkSource:
             pixel_aspect=pixel_aspect(self._stream, transposed=orientation(self._first)[0]),
             primaries=primaries,
             transfer=transfer,
-            endless=self._container.duration is None,
+            notes=(_RECORDING,) if recording else (),
+            endless=not recording,
         )
+
+    def _is_recording(self) -> bool:
+        """Whether it has an end: by its container, and, where files come the same way, by its server, too.
+
+        What an encoder sends live may carry a duration (a fragment's, in MP4), but nobody can promise its size.
+        """
+        sized = not self._name.startswith(("http:", "https:")) or self._container.size > 0
+        return bool(self._container.duration) and sized
+
+    def _why_nothing(self, error: SourceInterrupted) -> str:
+        """What to say where reading fails before the first picture."""
+        index = self._stream.index_entries
+        broken = isinstance(error.__cause__, FFmpegError) and not isinstance(error.__cause__, ExitError)
+        if broken and "mp4" in self._container.format.name.split(",") and len(index) > 0:
+            return (
+                f"{self._name}: its index stands at its end, and this server does not let what is before be read after "
+                "it (no byte ranges); download it and give the file"
+            )
+        return str(error)
 
     def _decode(self) -> Generator[av.VideoFrame]:
         """Pictures from the first key frame on, as long as the connection lasts."""
