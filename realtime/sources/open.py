@@ -56,6 +56,7 @@ def open_source(
 
     Raises:
         SourceError: It cannot be opened or holds no frame; the message says why and what to do.
+        InputError: Start, duration or limit can never be.
     """
     selection = Selection(start, duration, limit)
     scheme = _SCHEME.match(uri)

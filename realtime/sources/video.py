@@ -59,7 +59,7 @@ class VideoSource:
         name: For people; the path if None.
 
     Raises:
-        SourceError: The file cannot be read, holds no video, or ends before ``selection.start``.
+        SourceError: The file cannot be read, holds no video, or no frame of the selected part.
     """
 
     def __init__(self, path: Path, selection: Selection | None = None, *, name: str | None = None) -> None:
@@ -152,6 +152,8 @@ class VideoSource:
         except SourceInterrupted as exc:
             advice = "choose an earlier start" if start > 0 else "copy it again from the recorder"
             raise SourceError(f"{exc}; {advice}") from exc
+        if self._selection.ends_before(picture[1]):
+            raise SourceError(f"{self._name}: {self._selection.emptiness}")
         return picture
 
     def _why_nothing(self) -> str:
