@@ -5,7 +5,6 @@ import time
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import av
 from av.error import ExitError, FFmpegError, HTTPUnauthorizedError, InvalidDataError, ProtocolNotFoundError
@@ -13,6 +12,7 @@ from av.error import ExitError, FFmpegError, HTTPUnauthorizedError, InvalidDataE
 from rt_seg.errors import SourceError, SourceInterrupted
 from rt_seg.realtime.frame import Frame
 
+from .address import without_credentials
 from .container import (
     colour_tags,
     frame_seconds,
@@ -51,22 +51,6 @@ _RECORDING = (
     "a recording: it plays at its own pace, and without sound, like a live stream; "
     "to have each frame with its own mask, download it and give the file"
 )
-
-
-def without_credentials(address: str) -> str:
-    """An address for people: no user, password, query or fragment (cameras take passwords in the query, too).
-
-    Raises:
-        SourceError: It is no address.
-    """
-    try:
-        parts = urlsplit(address)
-        port = "" if parts.port is None else f":{parts.port}"
-    except ValueError as exc:
-        raise SourceError("the address has a malformed host or port; write it as scheme://host:port/path") from exc
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}{port}{parts.path}"
 
 
 class NetworkSource:

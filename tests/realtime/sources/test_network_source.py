@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pytest
 
 from rt_seg.errors import SourceError, SourceInterrupted
-from rt_seg.realtime.sources.network import NetworkSource, without_credentials
+from rt_seg.realtime.sources.network import NetworkSource
 from rt_seg.realtime.sources.open import open_source
 from rt_seg.realtime.sources.selection import Selection
 
@@ -292,25 +292,3 @@ def test_an_address_that_refuses_is_one_line(scheme: str, open_files: OpenFiles)
     assert str(caught.value).startswith(f"{scheme}://127.0.0.1:{port}/live: ")
     assert "secret" not in said_by(caught.value)
     assert {name for name in open_files() - before if "socket" in name} == set()
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("rtsp://user:p%40ss@camera.local:554/a/b?password=x#y", "rtsp://camera.local:554/a/b"),
-        ("HTTP://camera/", "http://camera/"),
-        ("udp://@239.0.0.1:1234", "udp://239.0.0.1:1234"),
-        ("rtsp://user:pass@[fe80::1]:554/x", "rtsp://[fe80::1]:554/x"),
-    ],
-)
-def test_addresses_for_people(address: str, shown: str) -> None:
-    """Scheme, host, port and path stay; the rest goes."""
-    assert without_credentials(address) == shown
-
-
-@pytest.mark.parametrize("address", ["rtsp://host:port/x", "rtsp://user:secret@[::1/x"])
-def test_a_malformed_address_is_refused(address: str) -> None:
-    """Host or port that cannot be: one line, without the address, which may hold a password."""
-    with pytest.raises(SourceError, match="malformed host or port") as caught:
-        open_source(address)
-    assert "secret" not in str(caught.value)
