@@ -199,7 +199,8 @@ class NetworkSource:
             yield from self._decode_packet(None)
             timed_out = isinstance(exc, ExitError)
             reason = f"no data for {self._timeout:g} s" if timed_out else f"the connection is lost: {reason_of(exc)}"
-            message = f"{self._name}: {reason}, after {self._delivered} frames; check the sender and the network"
+            count = f"{self._delivered} frame{'s' * (self._delivered != 1)}"
+            message = f"{self._name}: {reason}, after {count}; check the sender and the network"
             raise SourceInterrupted(message) from _scrubbed(exc)
 
     def _decode_packet(self, packet: "Packet[Stream] | None") -> list[av.VideoFrame]:
