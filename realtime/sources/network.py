@@ -44,6 +44,8 @@ _SCHEME_OPTIONS = {
 }
 # these demuxers invent timestamps at 25 frames a second: a camera's motion JPEG carries none
 _UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg"})
+# their playlists say by themselves whether they end
+_LISTED_FORMATS = frozenset({"hls", "dash"})
 # Joined midway, a decoder may draw on pictures it never saw. Streams without key frames (they refresh bit by bit) get
 # through after so many pictures.
 _KEY_FRAME_PATIENCE = 250
@@ -170,8 +172,9 @@ class NetworkSource:
 
         What an encoder sends live may carry a duration (a fragment's, in MP4), but nobody can promise its size.
         """
-        sized = not self._name.startswith(("http:", "https:")) or self._container.size > 0
-        return bool(self._container.duration) and sized
+        container = self._container
+        told = container.format.name in _LISTED_FORMATS or not self._name.startswith(("http:", "https:"))
+        return bool(container.duration) and (told or container.size > 0)
 
     def _why_nothing(self, error: SourceInterrupted) -> str:
         """What to say where reading fails before the first picture."""

@@ -95,6 +95,23 @@ def test_only_what_has_a_size_and_a_length_is_a_recording(
             assert any("its own pace" in note for note in source.info.notes) == (path == "recording")
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_playlist_says_by_itself_whether_it_ends(
+    ended: bool, serve: Serve, write_clip: WriteClip, tmp_path: Path
+) -> None:
+    """Of HLS no server needs to know a size."""
+    data = write_clip(tmp_path / "0.ts", frames=25).read_bytes()
+    lines = ["#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-TARGETDURATION:1", "#EXTINF:1.0,", "0.ts", "#EXT-X-ENDLIST"]
+    playlist = "\n".join(lines if ended else lines[:-1]).encode()
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        listed = handler.path.endswith(".m3u8")
+        send(handler, playlist if listed else data, "application/x-mpegURL" if listed else "video/mp2t", sized=False)
+
+    with closing(NetworkSource(f"http://{serve(respond)}/list.m3u8")) as source:
+        assert source.info.endless != ended
+
+
 def test_a_recording_with_its_index_at_the_end_needs_a_server_that_sends_parts(
     serve: Serve, write_clip: WriteClip, open_files: OpenFiles, tmp_path: Path
 ) -> None:
