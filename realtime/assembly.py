@@ -31,7 +31,7 @@ from .segment import Segment
 from .settings import StreamSettings
 from .sightings import Sighting, SightingTracker, Tracking
 from .sinks.sink import Sink
-from .sources.open import open_source
+from .sources.open import is_live, open_source
 from .sources.paced import PacedSource
 from .sources.selection import Selection
 from .sources.source import Source, SourceInfo
@@ -78,7 +78,7 @@ class Shared:
 
 def make_opener(settings: StreamSettings) -> Callable[[], Source]:
     """Opens the source as it was asked for; the selection of a live one counts over all its connections."""
-    if not settings.plays_live or settings.live:
+    if not is_live(settings.source):
         return partial(
             open_source, settings.source, start=settings.start, duration=settings.duration, limit=settings.limit
         )
@@ -87,18 +87,21 @@ def make_opener(settings: StreamSettings) -> Callable[[], Source]:
 
 
 def paced(source: Source, settings: StreamSettings, stopped: threading.Event) -> Source:
-    """The source at its own pace, where a file is to play live."""
-    return PacedSource(source, stopped.wait) if settings.live and not source.info.live else source
+    """The source at its own pace, where a file is to play live, or a recording comes as fast as the network is."""
+    recording = source.info.kind == "network" and not source.info.endless
+    return PacedSource(source, stopped.wait) if recording or (settings.live and not source.info.live) else source
 
 
 def make_upkeep(
     settings: StreamSettings, info: SourceInfo, reopen: Callable[[], Source], stopped: threading.Event
 ) -> Upkeep:
-    """How a live source is kept up; one that may end is not opened again."""
-    if not info.endless:
-        return Upkeep(None, settings.signal_timeout, stopped=stopped)
-    selection = Selection(0.0, settings.duration, settings.limit)
-    return Upkeep(reopen, settings.signal_timeout, settings.reconnect, selection, stopped=stopped)
+    """How a live source is kept up; one that may end is not opened again.
+
+    A file that plays live selects by itself (see `make_opener`), and knows its times better.
+    """
+    selection = Selection(0.0, settings.duration, settings.limit) if is_live(settings.source) else Selection()
+    again = reopen if info.endless else None
+    return Upkeep(again, settings.signal_timeout, settings.reconnect, selection, stopped=stopped)
 
 
 def make_prepare(shared: Shared, engine: Engine, info: SourceInfo) -> Callable[[Frame], Prepared]:

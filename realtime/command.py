@@ -82,9 +82,9 @@ def stream(
 
     With --serve the end of a file ends nothing: its recording can be looked at in the browser until Ctrl-C.
 
-    Exit codes: 0 done, 2 wrong command line, 3 source unusable, 4 source broke off midway, 5 model unusable, 7 output
-    unwritable or no listening at the address of --serve, 8 engine failed, 130 ended by Ctrl-C, 143 by SIGTERM, 129 by a
-    closed terminal.
+    Exit codes: 0 done, 2 wrong command line, 3 source unusable, 4 source broke off midway or damaged, 5 model unusable,
+    7 output unwritable or no listening at the address of --serve, 8 engine failed, 130 ended by Ctrl-C, 143 by SIGTERM,
+    129 by a closed terminal.
     """
     from .console import Console
     from .signals import Interrupted
@@ -140,7 +140,7 @@ def stream(
             sys.stdout.write(json.dumps(summary.as_dict()) + "\n")
             sys.stdout.flush()
     else:
-        console.print_summary(summary)
+        console.print_summary(summary, writes=settings.writes)
     if summary.error is not None:
         raise summary.error
     if summary.signal is not None:

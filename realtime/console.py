@@ -80,7 +80,7 @@ class Console:
             self.note(f"        {line}")
         if not self._errors.is_terminal:
             return
-        columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.completed} frames")]
+        columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("frames: {task.completed}")]
         if source.frame_count is not None and not source.live:
             columns = [BarColumn(), TextColumn("{task.completed}/{task.total} frames"), TimeRemainingColumn()]
         self._progress = Progress(
@@ -103,18 +103,23 @@ class Console:
                 status=f"{lost} dropped" if lost else "",
             )
 
-    def print_summary(self, summary: Summary) -> None:
-        """Print the closing summary to standard output."""
+    def print_summary(self, summary: Summary, *, writes: bool) -> None:
+        """Print the closing summary to standard output.
+
+        Args:
+            summary: What is printed.
+            writes: Whether anything was to be written.
+        """
         with suppress(OSError):
-            _print_summary(summary)
+            _print_summary(summary, writes=writes)
 
 
-def _print_summary(summary: Summary) -> None:
+def _print_summary(summary: Summary, *, writes: bool) -> None:
     """The closing summary."""
     console = RichConsole(file=sys.stdout, highlight=False)
     rate = f" at {summary.fps:.1f} fps" if summary.fps else ""
-    counts = f"{summary.frames_in} frames in, {summary.frames_out} out{rate}, {summary.frames_with_polyps} with a polyp"
-    console.print(counts, soft_wrap=True)
+    counts = f"{_frames(summary.frames_in)} in, {summary.frames_out} out{rate}"
+    console.print(f"{counts}, {summary.frames_with_polyps} with a polyp", soft_wrap=True)
     for cause, count in summary.dropped.items():
         console.print(_loss(cause, count), soft_wrap=True)
     for line in _live_lines(summary):
@@ -126,7 +131,12 @@ def _print_summary(summary: Summary) -> None:
     for note in summary.notes:
         console.print(note, markup=False, soft_wrap=True)
     if not summary.outputs and summary.ended_by == "end":
-        console.print("nothing was written; add -o overlay.mp4 to keep the overlay", soft_wrap=True)
+        hint = "" if writes else "; add -o overlay.mp4 to keep the overlay"
+        console.print(f"nothing was written{hint}", soft_wrap=True)
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame{'s' * (count != 1)}"
 
 
 def _loss(cause: str, count: int) -> str:
@@ -148,7 +158,7 @@ def _live_lines(summary: Summary) -> Iterator[str]:
         yield f"{share:.1f} % of the frames shown carried a current mask"
     for state, count in summary.states.items():
         if state != StreamState.SEGMENTING.value:
-            yield f"{state}: {count} frames"
+            yield f"{state}: {_frames(count)}"
     if summary.sightings:
         yield f"{summary.sightings} sighting{'s' * (summary.sightings != 1)} of polyps"
     if summary.signal_losses:

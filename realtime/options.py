@@ -55,9 +55,8 @@ def _refuse_infinite(value: float | None) -> float | None:
 
 
 def _refuse_no_duration(seconds: float | None) -> float | None:
-    from .sources.selection import Selection
-
-    Selection(duration=seconds)
+    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+        raise typer.BadParameter("must be a finite number above 0")
     return seconds
 
 
@@ -123,7 +122,15 @@ Roi = Annotated[
     ),
 ]
 Start = Annotated[
-    float, typer.Option(min=0.0, metavar="SECONDS", help="Begin there.", show_default=False, rich_help_panel=_INPUT)
+    float,
+    typer.Option(
+        min=0.0,
+        metavar="SECONDS",
+        callback=_refuse_infinite,
+        help="Begin there.",
+        show_default=False,
+        rich_help_panel=_INPUT,
+    ),
 ]
 Duration = Annotated[
     float | None,

@@ -3,7 +3,7 @@
     RtSegError                       1   the root; never raised itself
     ├── InputError                   2   what was given cannot be used; a wrong command line ends with it, too
     │   ├── SourceError              3   a video, folder, camera or address cannot be read
-    │   │   └── SourceInterrupted    4   it broke off midway; what was decoded is kept
+    │   │   └── SourceInterrupted    4   it broke off midway or is damaged; what was decoded is kept
     │   ├── ModelError               5   a model or engine file is missing, foreign or broken
     │   └── DataError                6   a data folder, image, mask or split list is unusable
     ├── OutputError                  7   a file cannot be written, or the disk is full
@@ -38,7 +38,7 @@ class SourceError(InputError):
 
 
 class SourceInterrupted(SourceError):
-    """A source broke off midway: what was decoded until then has been delivered."""
+    """A source broke off midway, or pictures of it are damaged: what could be decoded has been delivered."""
 
     exit_code = 4
 

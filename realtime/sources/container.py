@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from rt_seg.errors import SourceError
 
+from .address import path_for_people
 from .mp4 import read_layout
 
 _MAX_PLAUSIBLE_FPS = 1000
@@ -34,7 +35,7 @@ def open_container(path: Path) -> InputContainer:
         SourceError: It is missing, unreadable or no video that FFmpeg knows.
     """
     if not path.exists():
-        raise SourceError(f"{path}: no such file; check the path")
+        raise SourceError(f"{path_for_people(str(path))}: no such file; check the path")
     if not path.is_file():
         raise SourceError(f"{path}: not a regular file; give a video file, a folder of images, a camera or an address")
     if path.stat().st_size == 0:

@@ -74,7 +74,7 @@ class ImageSource:
         fps: Nominal frames a second: picture i is shown at ``i / fps``.
 
     Raises:
-        SourceError: There is none, the first selected one cannot be read, or the start is beyond the last.
+        SourceError: There is none, the first selected one cannot be read, or the selected part holds none.
     """
 
     def __init__(
@@ -89,6 +89,8 @@ class ImageSource:
             start = self._selection.start
             raise SourceError(f"{name}: start is {start:g} s, but it ends at {end:.2f} s; choose an earlier start")
         chosen = [item for item in chosen if not self._selection.ends_before(item[0])][: self._selection.limit]
+        if not chosen:
+            raise SourceError(f"{name}: {self._selection.emptiness}")
         height, width = read_image(chosen[0][1]).shape[:2]
         self.info = SourceInfo(
             name=name,

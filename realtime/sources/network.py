@@ -1,11 +1,10 @@
-"""`NetworkSource`: a live stream at an address (RTSP, HTTP, UDP, RTMP, SRT), by FFmpeg."""
+"""`NetworkSource`: a stream at an address (RTSP, HTTP, UDP, RTMP, SRT), by FFmpeg."""
 
 import contextlib
 import time
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import av
 from av.error import ExitError, FFmpegError, HTTPUnauthorizedError, InvalidDataError, ProtocolNotFoundError
@@ -13,6 +12,7 @@ from av.error import ExitError, FFmpegError, HTTPUnauthorizedError, InvalidDataE
 from rt_seg.errors import SourceError, SourceInterrupted
 from rt_seg.realtime.frame import Frame
 
+from .address import without_credentials
 from .container import (
     colour_tags,
     frame_seconds,
@@ -44,29 +44,19 @@ _SCHEME_OPTIONS = {
 }
 # these demuxers invent timestamps at 25 frames a second: a camera's motion JPEG carries none
 _UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg"})
+# their playlists say by themselves whether they end
+_LISTED_FORMATS = frozenset({"hls", "dash"})
 # Joined midway, a decoder may draw on pictures it never saw. Streams without key frames (they refresh bit by bit) get
 # through after so many pictures.
 _KEY_FRAME_PATIENCE = 250
-
-
-def without_credentials(address: str) -> str:
-    """An address for people: no user, password, query or fragment (cameras take passwords in the query, too).
-
-    Raises:
-        SourceError: It is no address.
-    """
-    try:
-        parts = urlsplit(address)
-        port = "" if parts.port is None else f":{parts.port}"
-    except ValueError as exc:
-        raise SourceError("the address has a malformed host or port; write it as scheme://host:port/path") from exc
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}{port}{parts.path}"
+_RECORDING = (
+    "a recording: it plays at its own pace, and without sound, like a live stream; "
+    "to have each frame with its own mask, download it and give the file"
+)
 
 
 class NetworkSource:
-    """A live stream. Passive and not thread-safe: one thread iterates and closes.
+    """A live stream, or a recording that is read like one. Passive and not thread-safe: one thread iterates and closes.
 
     Opening and each read end after `timeout_seconds` without data. A damaged packet is skipped, as loss on the way is
     usual; a lost connection is an error, the end that a sender announced is an end.
@@ -153,13 +143,14 @@ class NetworkSource:
         try:
             self._first = next(self._pictures, None)
         except SourceInterrupted as exc:
-            raise SourceError(f"{exc}") from exc
+            raise SourceError(self._why_nothing(exc)) from exc
         if self._first is None:
             raise SourceError(f"{self._name}: it ended before the first picture; check the sender")
         rate = mean_rate(self._stream)
         fps = float(rate) if rate else None
         primaries, transfer = colour_tags(self._stream)
         width, height = upright_size(self._first)
+        recording = self._is_recording()
         self.info = SourceInfo(
             name=self._name,
             kind="network",
@@ -172,8 +163,29 @@ class NetworkSource:
             pixel_aspect=pixel_aspect(self._stream, transposed=orientation(self._first)[0]),
             primaries=primaries,
             transfer=transfer,
-            endless=self._container.duration is None,
+            notes=(_RECORDING,) if recording else (),
+            endless=not recording,
         )
+
+    def _is_recording(self) -> bool:
+        """Whether it has an end: by its container, and, where files come the same way, by its server, too.
+
+        What an encoder sends live may carry a duration (a fragment's, in MP4), but nobody can promise its size.
+        """
+        container = self._container
+        told = container.format.name in _LISTED_FORMATS or not self._name.startswith(("http:", "https:"))
+        return bool(container.duration) and (told or container.size > 0)
+
+    def _why_nothing(self, error: SourceInterrupted) -> str:
+        """What to say where reading fails before the first picture."""
+        index = self._stream.index_entries
+        broken = isinstance(error.__cause__, FFmpegError) and not isinstance(error.__cause__, ExitError)
+        if broken and "mp4" in self._container.format.name.split(",") and len(index) > 0:
+            return (
+                f"{self._name}: its index stands at its end, and this server does not let what is before be read after "
+                "it (no byte ranges); download it and give the file"
+            )
+        return str(error)
 
     def _decode(self) -> Generator[av.VideoFrame]:
         """Pictures from the first key frame on, as long as the connection lasts."""
@@ -190,7 +202,8 @@ class NetworkSource:
             yield from self._decode_packet(None)
             timed_out = isinstance(exc, ExitError)
             reason = f"no data for {self._timeout:g} s" if timed_out else f"the connection is lost: {reason_of(exc)}"
-            message = f"{self._name}: {reason}, after {self._delivered} frames; check the sender and the network"
+            count = f"{self._delivered} frame{'s' * (self._delivered != 1)}"
+            message = f"{self._name}: {reason}, after {count}; check the sender and the network"
             raise SourceInterrupted(message) from _scrubbed(exc)
 
     def _decode_packet(self, packet: "Packet[Stream] | None") -> list[av.VideoFrame]:

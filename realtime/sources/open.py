@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from rt_seg.errors import SourceError
 
+from .address import path_for_people
 from .selection import Selection
 from .source import Source
 
@@ -56,6 +57,7 @@ def open_source(
 
     Raises:
         SourceError: It cannot be opened or holds no frame; the message says why and what to do.
+        InputError: Start, duration or limit can never be.
     """
     selection = Selection(start, duration, limit)
     scheme = _SCHEME.match(uri)
@@ -107,7 +109,7 @@ def _open_path(text: str, selection: Selection) -> Source:
     # a file whose name happens to hold brackets is a file
     if not path.exists() and glob.has_magic(text):
         matches = map(Path, glob.iglob(text, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
-        return _open_images(matches, text, "matches no image", selection)
+        return _open_images(matches, path_for_people(text), "matches no image", selection)
     from .images import IMAGE_SUFFIXES
 
     if path.suffix.lower() in IMAGE_SUFFIXES and path.exists():

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from rt_seg.errors import SourceError
+from rt_seg.errors import InputError
 
 _EPSILON = 1e-6  # seconds; 0.04 * 3 is not quite 0.12
 
@@ -26,14 +26,14 @@ class Selection:
         """Check the values.
 
         Raises:
-            SourceError: A value selects nothing whatever the source.
+            InputError: A value selects nothing whatever the source.
         """
         if not (math.isfinite(self.start) and self.start >= 0):
-            raise SourceError(f"start is {self.start:g} s; it must be 0 or more")
+            raise InputError(f"start is {self.start:g} s; it must be finite and 0 or more")
         if self.duration is not None and not (math.isfinite(self.duration) and self.duration > 0):
-            raise SourceError(f"duration is {self.duration:g} s; it must be above 0")
+            raise InputError(f"duration is {self.duration:g} s; it must be finite and above 0")
         if self.limit is not None and self.limit < 1:
-            raise SourceError(f"limit is {self.limit} frames; it must be at least 1")
+            raise InputError(f"limit is {self.limit} frames; it must be at least 1")
 
     def allows(self, delivered: int) -> bool:
         """Whether one more frame may follow so many."""
@@ -46,6 +46,12 @@ class Selection:
     def ends_before(self, seconds: float) -> bool:
         """Whether a stream time lies at or after the end."""
         return self.duration is not None and seconds >= self.start + self.duration - _EPSILON
+
+    @property
+    def emptiness(self) -> str:
+        """What to say where no frame lies between start and end."""
+        end = self.start + (self.duration or 0.0)
+        return f"no frame is shown from {self.start:g} s to {end:g} s; choose a longer duration"
 
     def expected_frames(self, total: int | None, fps: float | None) -> int | None:
         """Estimate how many frames are selected.

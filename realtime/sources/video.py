@@ -25,6 +25,7 @@ from .container import (
     start_ticks,
     time_base,
 )
+from .damage import Damage, ends_with_end_code
 from .mp4 import read_layout
 from .packets import BreakOff, VideoPackets, from_last_key
 from .pixels import BgrConverter, orientation, upright_size
@@ -58,7 +59,7 @@ class VideoSource:
         name: For people; the path if None.
 
     Raises:
-        SourceError: The file cannot be read, holds no video, or ends before ``selection.start``.
+        SourceError: The file cannot be read, holds no video, or no frame of the selected part.
     """
 
     def __init__(self, path: Path, selection: Selection | None = None, *, name: str | None = None) -> None:
@@ -67,6 +68,7 @@ class VideoSource:
         self._selection = selection or Selection()
         self._convert = BgrConverter()
         self._delivered = 0
+        self._damage = Damage()
         self._open()
         try:
             self._first: Picture | None = self._find_first()
@@ -81,16 +83,31 @@ class VideoSource:
         return self._info
 
     def __iter__(self) -> Iterator[Frame]:
-        """Deliver the selected frames; see `Source.__iter__`. A second iteration goes on where the first stopped."""
+        """Deliver the selected frames; see `Source.__iter__`. A second iteration goes on where the first stopped.
+
+        Raises:
+            SourceInterrupted: It broke off midway, or pictures of the selected part are damaged; all were delivered.
+        """
         while self._selection.allows(self._delivered):
             picture = self._first or next(self._pictures, None)
             self._first = None
-            if picture is None or self._selection.ends_before(picture[1]):
-                return
+            if picture is None:
+                self._forgive_the_recorder()
+                break
+            if self._selection.ends_before(picture[1]):
+                break
+            self._damage.note(self._delivered, picture[1], damaged=picture[0].is_corrupt)
             image = self._convert(picture[0])
             frame = Frame(self._delivered, picture[1], time.perf_counter_ns(), image, given_away=True)
             self._delivered += 1
             yield frame
+        complaint = self._damage.take()
+        if complaint is not None:
+            raise SourceInterrupted(f"{self._name}: {complaint}")
+
+    def _forgive_the_recorder(self) -> None:
+        if self._container.format.name == "mpeg" and ends_with_end_code(self._path):
+            self._damage.forgive_last()
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -135,6 +152,8 @@ class VideoSource:
         except SourceInterrupted as exc:
             advice = "choose an earlier start" if start > 0 else "copy it again from the recorder"
             raise SourceError(f"{exc}; {advice}") from exc
+        if self._selection.ends_before(picture[1]):
+            raise SourceError(f"{self._name}: {self._selection.emptiness}")
         return picture
 
     def _why_nothing(self) -> str:

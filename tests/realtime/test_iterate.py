@@ -304,7 +304,7 @@ def test_a_video_that_breaks_off_gives_what_it_has(write_clip: WriteClip, tmp_pa
         ({"min_frames": "5/3"}, InputError, "min frames"),
         ({"display": "passthrough"}, InputError, "passthrough"),
         ({"engine": "missing.onnx"}, ModelError, "missing.onnx"),
-        ({"duration": -1.0}, SourceError, "duration"),
+        ({"duration": -1.0}, InputError, "duration"),
     ],
 )
 def test_what_cannot_be_opened_is_said_at_once(

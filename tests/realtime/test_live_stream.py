@@ -38,10 +38,12 @@ FRAMES, FPS = 50, 25
 Respond = Callable[[BaseHTTPRequestHandler], None]
 
 
-def write_clip(path: Path, frames: int = FRAMES, size: tuple[int, int] = (160, 120), texture: int = 0) -> Path:
+def write_clip(
+    path: Path, frames: int = FRAMES, size: tuple[int, int] = (160, 120), texture: int = 0, flags: str = ""
+) -> Path:
     """A clip with a red half, which the tiny model sees as a polyp; `texture` is noise that makes it large."""
     noise = np.random.default_rng(1).integers(0, texture + 1, (frames, size[1], size[0], 3), np.uint8)
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", container_options={"movflags": flags} if flags else {}) as container:
         stream = container.add_stream("libx264", rate=Fraction(FPS), options={"preset": "ultrafast", "g": "10"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for index in range(frames):
@@ -63,6 +65,14 @@ def until_recorded(output: Path, process: "subprocess.Popen[str]") -> None:
     while not (output.exists() and output.stat().st_size):
         assert process.poll() is None
         time.sleep(0.02)  # a file tells nobody that it grows
+
+
+def send_sized(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    """Answer like a server of files that sends no parts of them."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(data)))
+    handler.end_headers()
+    handler.wfile.write(data)
 
 
 def send_endless(handler: BaseHTTPRequestHandler, data: bytes) -> None:
@@ -115,6 +125,37 @@ def test_a_file_plays_live_at_its_own_pace(tiny_model_path: Path, tmp_path: Path
     times = frames_of(output)
     assert all(one < other for one, other in pairwise(times))
     assert times[-1] <= (FRAMES - 1) / FPS + 1e-6
+
+
+def test_a_recording_at_an_address_plays_at_its_own_pace(
+    serve: Callable[[Respond], str], tiny_model_path: Path, tmp_path: Path
+) -> None:
+    """All its frames come, at the recording's own times, however fast the network is; its end is the end."""
+    data, output = write_clip(tmp_path / "clip.mp4", flags="faststart").read_bytes(), tmp_path / "out.mp4"
+    address = f"http://{serve(lambda handler: send_sized(handler, data))}/clip.mp4"
+    arguments = [address, "--engine", tiny_model_path, "-o", output, "--json"]
+    run = CliRunner().invoke(app, ["stream", *map(str, arguments)])
+    assert run.exit_code == 0, run.stderr
+    summary = json.loads(run.stdout)
+    assert summary["frames_in"] == FRAMES
+    assert summary["elapsed_seconds"] > (FRAMES - 1) / FPS
+    assert summary["signal_losses"] == 0
+    assert frames_of(output)[-1] <= (FRAMES - 1) / FPS + 1e-6
+    assert "at its own pace" in run.stderr
+
+
+@pytest.mark.parametrize("option", [["--limit", 10], ["--duration", 0.4]])
+@pytest.mark.parametrize("sized", [True, False])
+def test_a_part_of_what_comes_from_an_address_is_a_part(
+    sized: bool, option: list[object], serve: Callable[[Respond], str], tiny_model_path: Path, tmp_path: Path
+) -> None:
+    """A recording and a live encoder alike end after the selected part."""
+    data = write_clip(tmp_path / "clip.mp4", flags="frag_keyframe+empty_moov").read_bytes()
+    host = serve(lambda handler: (send_sized if sized else send_endless)(handler, data))
+    arguments = [f"http://{host}/live", "--engine", tiny_model_path, "--no-show", "--json", *option]
+    run = CliRunner().invoke(app, ["stream", *map(str, arguments)])
+    assert run.exit_code == 0, run.stderr
+    assert 0 < json.loads(run.stdout)["frames_in"] <= 10
 
 
 def test_passthrough_of_a_file_needs_live(tmp_path: Path) -> None:

@@ -157,6 +157,30 @@ def test_the_summary_for_a_person_names_counts_and_files(clip: Path, tiny_model_
     assert "tiny.onnx" not in run.stdout
 
 
+def test_the_summary_speaks_of_one_frame_as_one(clip: Path, tiny_model_path: Path) -> None:
+    """One is one frame, not frames; who asked for nothing to be written learns how to."""
+    run = rt_seg(clip, "--engine", tiny_model_path, "--live", "--limit", 1, "--no-show")
+    assert "1 frame in, 1 out" in run.stdout
+    assert "1 frames" not in run.stdout  # of a state, neither
+    assert "nothing was written; add -o overlay.mp4" in run.stdout
+
+
+def test_who_asked_for_a_recording_is_not_told_to_ask_for_one(tiny_model_path: Path, tmp_path: Path) -> None:
+    """Where nothing could be written, as with --redact on black pictures, the summary says that and no more."""
+    black, output = tmp_path / "black.mp4", tmp_path / "out.mp4"
+    with av.open(str(black), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for _ in range(2):
+            picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode())
+    run = rt_seg(black, "--engine", tiny_model_path, "--redact", "-o", output)
+    assert run.exit_code == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "nothing was written"
+    assert not output.exists()
+
+
 def test_a_truncated_video_keeps_what_was_decoded(tiny_model_path: Path, tmp_path: Path) -> None:
     """A file cut midway gives its decodable frames in a whole recording, one line with the time, and exit code 4."""
     whole = write_clip(tmp_path / "whole.ts", 200)

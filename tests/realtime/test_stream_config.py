@@ -108,7 +108,7 @@ def test_a_stream_runs_from_its_file(write_clip: WriteClip, tiny_model_path: Pat
         ('roi = "left"', "roi 'left' is not auto, full or X,Y,W,H"),
         ('min_frames = "5/3"', "min frames '5/3' is not K/N"),
         ('camera_size = "big"', "camera size 'big' is not WIDTHxHEIGHT"),
-        ("duration = -1", "duration is -1 s; it must be above 0"),
+        ("duration = -1", "duration = -1: must be a finite number above 0"),
         ("signal_timeout = inf", "signal_timeout = inf: must be a number"),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_wrong_file_is_one_line(line: str, message: str, tmp_path: Path) -> No
     file = tmp_path / "wrong.toml"
     file.write_text(line)
     done = CliRunner().invoke(app, ["stream", "demo", "--config", str(file)])
-    assert done.exit_code in {2, 3}
+    assert done.exit_code == 2
     assert done.stderr.startswith(f"rt-seg: {file}: ")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

@@ -302,7 +302,18 @@ def test_it_is_refused_with_one_line_and_nothing_is_left(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("option", [["--limit", "0"], ["--start", "-1"], ["--overlay", "blink"], ["--alpha", "2"]])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--limit", "0"],
+        ["--start", "-1"],
+        ["--start", "inf"],
+        ["--duration", "0"],
+        ["--duration", "nan"],
+        ["--overlay", "blink"],
+        ["--alpha", "2"],
+    ],
+)
 def test_an_impossible_value_is_a_wrong_command_line(option: list[str], tmp_path: Path) -> None:
     """What no source could have ends with 2 and the option's name, before anything is opened."""
     ended = CliRunner().invoke(app, ["stream", str(tmp_path / "missing.mp4"), *option])

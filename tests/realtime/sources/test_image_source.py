@@ -67,6 +67,8 @@ def test_a_part_of_the_stills(stills: Path, read_number: ReadNumber) -> None:
     assert frames_of(stills, start=0.1)[0].pts_seconds == 0.12
     with pytest.raises(SourceError, match=r"start is 9 s, but it ends at 0.48 s; choose an earlier start"):
         open_source(str(stills), start=9.0)
+    with pytest.raises(SourceError, match=r"no frame is shown from 0.01 s to 0.02 s; choose a longer duration"):
+        open_source(str(stills), start=0.01, duration=0.01)
 
 
 def test_another_nominal_rate(stills: Path) -> None:

@@ -112,6 +112,97 @@ def test_pictures_after_a_damaged_one_are_left_out(
     assert f"breaks off at {number / 25:.2f} s (frame {number}): the video data is damaged" in message
 
 
+MARKED: dict[str, dict[str, Any]] = {
+    "mpeg1.mpg": {"codec": "mpeg1video"},
+    "mpeg2.mpg": {"codec": "mpeg2video", "options": {"g": "12", "bf": "2"}},
+    "mpeg2.ts": {"codec": "mpeg2video", "options": {"g": "12", "bf": "2"}},
+    "h264.ts": {"options": {"g": "25"}},
+    "clip.wmv": {"codec": "wmv2"},
+    "clip.avi": {"codec": "mpeg4"},
+}
+
+
+def write_textured(write_clip: WriteClip, path: Path, **kind: Any) -> Path:
+    """A clip that moves over a texture, so that no part of a picture is empty."""
+    scene = np.random.default_rng(1).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    pictures = [np.ascontiguousarray(scene[n // 3 : n // 3 + 240, n // 2 : n // 2 + 320]) for n in range(FRAMES)]
+    return write_clip(path, width=320, height=240, pictures=pictures, **kind)
+
+
+def damage(path: Path) -> None:
+    """Overwrite a part of the 25th picture."""
+    position = packet_places(path)[25][0] + 120
+    data = bytearray(path.read_bytes())
+    data[position : position + 60] = b"\xff" * 60
+    path.write_bytes(data)
+
+
+# not WMV: what the damage does there depends on where it hits
+@pytest.mark.parametrize("name", [name for name in MARKED if name != "clip.wmv"])
+def test_damaged_pictures_are_kept_and_told_at_the_end(
+    name: str, write_clip: WriteClip, open_files: OpenFiles, tmp_path: Path
+) -> None:
+    """Decoders that conceal damage mark the picture: all frames come, then one line says how many and where."""
+    path = write_textured(write_clip, tmp_path / name, **MARKED[name])
+    damage(path)
+    before = open_files()
+    frames, message = read_to_the_break(path)
+    assert open_files() == before
+    assert len(frames) >= FRAMES - 4
+    told = re.search(r"picture.* damaged, .*at (\d+\.\d\d) s \(frame (\d+)\); the rest was kept$", message)
+    assert told is not None, message
+    assert 0 < int(told[2]) < len(frames)
+    assert told[1] == f"{frames[int(told[2])].pts_seconds:.2f}"
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_a_cut_file_without_a_promise_of_its_length_is_told_by_its_last_picture(
+    name: str, write_clip: WriteClip, tmp_path: Path
+) -> None:
+    """Nothing in these files says how long they are, but half a picture is none."""
+    path = write_textured(write_clip, tmp_path / name, **MARKED[name])
+    shorten(path, 0.6)
+    frames, message = read_to_the_break(path)
+    assert 0 < len(frames) < FRAMES
+    assert "damaged" in message
+
+
+@pytest.mark.parametrize("selection", [{"start": 1.2}, {"limit": 10}, {"duration": 0.4}])
+def test_damaged_pictures_outside_the_selected_part_are_no_matter(
+    selection: dict[str, Any], write_clip: WriteClip, tmp_path: Path
+) -> None:
+    """Neither those before the first selected picture nor those after the last count."""
+    path = write_textured(write_clip, tmp_path / "clip.mpg", codec="mpeg2video", options={"g": "50"})
+    damage(path)
+    _, message = read_to_the_break(path)
+    assert re.search(r"damaged, .*at (0\.9|1\.0)", message)
+    source = open_source(str(path), **selection)
+    assert len(list(source)) == (20 if "start" in selection else 10)
+    source.close()
+
+
+@pytest.mark.parametrize("name", ["mpeg2.mpg", "mpeg2.ts", "h264.ts"])
+def test_a_file_joined_midway_is_not_called_damaged(name: str, write_clip: WriteClip, tmp_path: Path) -> None:
+    """Pictures that build on some from before the file's beginning are no damage to it, in an open GOP neither."""
+    path = write_textured(write_clip, tmp_path / name, **MARKED[name])
+    data, places = path.read_bytes(), packet_places(path)
+    path.write_bytes((data[:564] if name.endswith(".ts") else b"") + data[places[5][0] :])
+    source = open_source(str(path))
+    assert 0 < len(list(source)) < FRAMES
+    source.close()
+
+
+def test_a_recorder_that_cuts_the_last_picture_short_made_a_whole_file(write_clip: WriteClip, tmp_path: Path) -> None:
+    """A program stream that ends with its end code is whole, whatever its last picture lacks."""
+    path = write_textured(write_clip, tmp_path / "clip.mpg", codec="mpeg1video")
+    shorten(path, 0.6)
+    with path.open("ab") as file:
+        file.write(bytes((0, 0, 1, 0xB9)))
+    source = open_source(str(path))
+    assert len(list(source)) > FRAMES // 3
+    source.close()
+
+
 def test_a_damaged_beginning_is_refused(write_clip: WriteClip, open_files: OpenFiles, tmp_path: Path) -> None:
     """A broken first key frame is damage, and no reason to begin silently at the next one."""
     path = write_clip(tmp_path / "clip.mp4", frames=FRAMES, options={"g": "10"})

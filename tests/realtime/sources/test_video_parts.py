@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from rt_seg.errors import SourceError
+from rt_seg.errors import InputError, SourceError
 from rt_seg.realtime.sources.container import open_container, pick_video
 from rt_seg.realtime.sources.open import open_source
 from rt_seg.realtime.sources.packets import VideoPackets, from_last_key
@@ -79,10 +79,7 @@ def test_duration_and_limit_end_delivery(
     [
         ({"start": 60.0}, "start is 60 s, but it ends at 1.20 s; choose an earlier start"),
         ({"start": 1.2}, "start is 1.2 s, but it ends at 1.20 s; choose an earlier start"),
-        ({"start": -1.0}, "start is -1 s; it must be 0 or more"),
-        ({"start": float("nan")}, "start is nan s; it must be 0 or more"),
-        ({"duration": 0.0}, "duration is 0 s; it must be above 0"),
-        ({"limit": 0}, "limit is 0 frames; it must be at least 1"),
+        ({"start": 0.5, "duration": 0.01}, "no frame is shown from 0.5 s to 0.51 s; choose a longer duration"),
     ],
 )
 def test_an_empty_selection_is_refused(
@@ -95,6 +92,26 @@ def test_an_empty_selection_is_refused(
         open_source(str(path), **selection)
     assert str(caught.value).endswith(message)
     assert open_files() == before
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ({"start": -1.0}, "start is -1 s; it must be finite and 0 or more"),
+        ({"start": float("nan")}, "start is nan s; it must be finite and 0 or more"),
+        ({"start": float("inf")}, "start is inf s; it must be finite and 0 or more"),
+        ({"duration": 0.0}, "duration is 0 s; it must be finite and above 0"),
+        ({"duration": -3.0}, "duration is -3 s; it must be finite and above 0"),
+        ({"duration": float("nan")}, "duration is nan s; it must be finite and above 0"),
+        ({"limit": 0}, "limit is 0 frames; it must be at least 1"),
+    ],
+)
+def test_a_selection_that_can_never_be_is_no_fault_of_the_source(selection: dict[str, Any], message: str) -> None:
+    """It is what was given, exit code 2, that is wrong."""
+    with pytest.raises(InputError) as caught:
+        open_source("demo", **selection)
+    assert str(caught.value) == message
+    assert caught.value.exit_code == 2
 
 
 def test_closing_midway_releases_the_file(write_clip: WriteClip, open_files: OpenFiles, tmp_path: Path) -> None:
