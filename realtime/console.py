@@ -141,6 +141,8 @@ def _frames(count: int) -> str:
 
 def _loss(cause: str, count: int) -> str:
     """One line for the frames lost by a cause, see `Pipeline.dropped`."""
+    if cause == "capture":
+        return f"left out, because reading was behind the sender: {count}"
     if cause == "infer":
         return f"not segmented, because newer ones came: {count}"
     if cause == "show":

@@ -27,6 +27,7 @@ class Frame:
         given_away: Whether the source has handed over the picture's memory together with the picture: nothing else lies
             in it, and the source does not look at it again. Then `Render`, which needs a frame last, may draw on the
             picture itself where nobody wants it without overlay. False is always safe.
+        skipped: Pictures of a live source before this one that were left out because reading them was behind.
     """
 
     index: int
@@ -34,6 +35,7 @@ class Frame:
     captured_ns: int
     image: UInt8Array = field(repr=False)
     given_away: bool = False
+    skipped: int = 0
 
     @property
     def width(self) -> int:

@@ -95,6 +95,7 @@ class Pipeline:
         self.status = status or Status()
         self.frames_in = 0
         self.withheld = 0
+        self.skipped = 0
         self.error: BaseException | None = None
         self.broken_off = False
         self._live = live
@@ -222,11 +223,13 @@ class Pipeline:
     def dropped(self) -> dict[str, int]:
         """Frames lost by cause.
 
-        ``infer``: not segmented, newer ones came (with passthrough they were shown all the same); ``show``: not shown
-        (and with passthrough not segmented), newer ones came; ``redact``: withheld until the field of view was found; a
-        sink's name: not written, because it was slow; with ``stopped``: because it had failed.
+        ``capture``: left out, because reading was behind the sender; ``infer``: not segmented, newer ones came (with
+        passthrough they were shown all the same); ``show``: not shown (and with passthrough not segmented), newer ones
+        came; ``redact``: withheld until the field of view was found; a sink's name: not written, because it was slow;
+        with ``stopped``: because it had failed.
         """
-        lost = {"infer": self._frames.dropped, "show": self._show.display.dropped, "redact": self.withheld}
+        lost = {"capture": self.skipped, "infer": self._frames.dropped}
+        lost |= {"show": self._show.display.dropped, "redact": self.withheld}
         for outlet in self._outlets:
             lost[outlet.name] = outlet.dropped
             lost[f"{outlet.name} stopped"] = outlet.missed
@@ -257,6 +260,7 @@ class Pipeline:
 
     def take_frame(self, frame: Frame, span: Span) -> None:
         """A frame of the source."""
+        self.skipped += frame.skipped
         admitted = frame if self._admit is None else self._admit(frame)
         if admitted is None:
             self.withheld += 1

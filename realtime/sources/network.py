@@ -23,6 +23,7 @@ from .container import (
     start_ticks,
     time_base,
 )
+from .lateness import Lateness
 from .pixels import BgrConverter, orientation, upright_size
 from .selection import Selection
 from .source import SourceInfo
@@ -80,6 +81,7 @@ class NetworkSource:
         self._timeout = timeout_seconds
         self._delivered = 0
         self._convert = BgrConverter()
+        self._lateness = Lateness()
         self._first: av.VideoFrame | None = None
         self._container = self._open(address)
         try:
@@ -100,12 +102,14 @@ class NetworkSource:
             self._first = None
             if picture is None:
                 return
-            image = self._convert(picture)
-            captured_ns = time.perf_counter_ns()
-            seconds = self._timeline.place(self._timestamp(picture, captured_ns))
+            now_ns = time.perf_counter_ns()
+            seconds = self._timeline.place(self._timestamp(picture, now_ns))
             if self._selection.ends_before(seconds):
                 return
-            frame = Frame(self._delivered, seconds, captured_ns, image, given_away=True)
+            if self.info.endless and self._lateness.leaves_out(seconds, now_ns / _NANOSECONDS):
+                continue
+            image, skipped = self._convert(picture), self._lateness.take_left_out()
+            frame = Frame(self._delivered, seconds, time.perf_counter_ns(), image, given_away=True, skipped=skipped)
             self._delivered += 1
             yield frame
 
@@ -191,9 +195,7 @@ class NetworkSource:
         """Pictures from the first key frame on, as long as the connection lasts."""
         patience = _KEY_FRAME_PATIENCE
         try:
-            for packet in self._container.demux():
-                if packet.stream.index != self._stream.index:
-                    continue
+            for packet in self._packets():
                 for picture in self._decode_packet(packet):
                     patience = 0 if picture.key_frame else max(patience - 1, 0)
                     if patience == 0:
@@ -205,6 +207,24 @@ class NetworkSource:
             count = f"{self._delivered} frame{'s' * (self._delivered != 1)}"
             message = f"{self._name}: {reason}, after {count}; check the sender and the network"
             raise SourceInterrupted(message) from _scrubbed(exc)
+
+    def _packets(self) -> "Iterator[Packet[Stream]]":
+        """The video's packets; those that only a picture far behind the sender would come of are left out."""
+        packets = self._container.demux()
+        skips = False
+        while True:
+            start = time.perf_counter_ns() / _NANOSECONDS
+            packet = next(packets, None)
+            self._lateness.note_read(start, time.perf_counter_ns() / _NANOSECONDS)
+            if packet is None:
+                return
+            if packet.stream.index != self._stream.index:
+                continue
+            skips = (skips or self._lateness.far_behind) and not packet.is_keyframe and packet.size > 0
+            if skips:
+                self._lateness.leave_out()
+            else:
+                yield packet
 
     def _decode_packet(self, packet: "Packet[Stream] | None") -> list[av.VideoFrame]:
         """The pictures that a packet completes; None brings out those still held back.
