@@ -383,6 +383,18 @@ def test_a_full_disk_leaves_whole_lines(clip: Path, model: Path, tmp_path: Path)
     assert 1 < len(records_in(results)) < FRAMES
 
 
+@pytest.mark.parametrize("options", [[], ["--live"]], ids=["file", "live"])
+def test_events_that_cannot_be_written_are_no_success(
+    options: list[str], clip: Path, model: Path, tmp_path: Path
+) -> None:
+    """Not even the header fits: exit code 7 and one line, however early that was."""
+    events = tmp_path / "events.jsonl"
+    ended = run(clip, "--engine", model, "--events", events, "--json", *options, program=LIMITED, limit=10)
+    assert ended.returncode == 7, ended.stderr
+    assert f"rt-seg: {events}: it reached the largest size allowed" in ended.stderr
+    assert json.loads(ended.stdout)["dropped"].get("events stopped", 0) >= (options == ["--live"])
+
+
 def test_a_full_disk_leaves_no_half_mask(clip: Path, model: Path, tmp_path: Path) -> None:
     """A mask that does not fit is taken away again."""
     ended = run(clip, "--engine", model, "--masks", tmp_path / "masks", program=LIMITED, limit=60)
