@@ -66,8 +66,7 @@ class Scribe:
 
     def abandon(self) -> int:
         """Leave undone what still waits after `close`; how much that is."""
-        self._left = self._acts.waiting + self._busy
-        self._acts.cancel()
+        self._left = self._busy + self._acts.cancel()
         return self._left
 
     def _run(self) -> None:
