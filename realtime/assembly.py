@@ -53,7 +53,7 @@ class Watcher(Protocol):
         ...
 
     def on_ended(self, ended: tuple[Sighting, ...]) -> None:
-        """Sightings that the stream's end, or a lost signal, ended."""
+        """Sightings that the stream's end, a lost signal, or frames without segmentation ended."""
         ...
 
 

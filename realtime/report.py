@@ -26,7 +26,7 @@ class Report(Observation):
     Args:
         status: Where a lost signal is noted.
         journal: Where events go.
-        refine: Ended with the stream.
+        refine: Told of frames that it does not get, and ended with the stream.
         clock: Seconds, for events that may not come too often.
     """
 
@@ -95,6 +95,10 @@ class Report(Observation):
         self._journal.tell(Event.state_changed(self._seconds, state, self._state))
         self._state = state
         self._others.clear()
+
+    def on_passed_over(self, seconds: float) -> None:
+        """See `Observation`."""
+        self._refine.pass_over(seconds)
 
     def on_seen_last(self) -> None:
         """See `Observation`."""

@@ -203,6 +203,10 @@ class SightingTracker:
         self._forget()
         return tracking
 
+    def pass_time(self, pts_seconds: float) -> tuple[Sighting, ...]:
+        """Go on to a frame that could not be segmented; those that are over by then."""
+        return self._end_before(pts_seconds - self._max_gap_seconds)
+
     def end_all(self) -> tuple[Sighting, ...]:
         """End every sighting, as at the end of the stream, when the signal is lost or after a cut.
 
