@@ -405,6 +405,13 @@ def test_a_full_disk_stops_the_recording_and_not_the_picture(tmp_path: Path, mon
     assert list(pipeline.outlets[1].written)[:2] == [tmp_path / "out.mp4", tmp_path / "out-2.mp4"]
 
 
+def test_what_is_lost_beside_the_sinks_is_among_the_losses() -> None:
+    """By its own cause, and only where there is any: the events, too, are told of what the window was too slow for."""
+    lost = {"window": 3, "events": 0}
+    pipeline = Pipeline(Camera(), prepare, segment, render, [], policy=Policy.LATEST, lost_beside=lambda: lost)
+    assert pipeline.dropped == {"window": 3}
+
+
 def test_a_recording_that_hangs_is_said_to_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A write that does not return costs the recording, by name, and neither the picture nor the end."""
     monkeypatch.setattr(outlet_module, "_STUCK_SECONDS", 0.05)
