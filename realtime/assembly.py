@@ -1,7 +1,7 @@
 """The parts of a stream, made from its settings; `stream.py` and `loop.py` open and run them."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -42,6 +42,7 @@ from .upkeep import Upkeep
 from .witness import Witness
 
 _LEAST_NETWORK_SECONDS = 3.0  # silence that ends a connection: less than that is a hiccup, even where it is shown
+_SNAPSHOTS = 16  # that may wait to be written: at 1080p 12 MB each
 
 
 class Watcher(Protocol):
@@ -52,7 +53,7 @@ class Watcher(Protocol):
         ...
 
     def on_ended(self, ended: tuple[Sighting, ...]) -> None:
-        """Sightings that the stream's end, or a lost signal, ended."""
+        """Sightings that the stream's end, a lost signal, or frames without segmentation ended."""
         ...
 
 
@@ -64,7 +65,7 @@ class Shared:
     controls: Controls
     statistics: Statistics
     status: Status
-    scribe: Scribe
+    snapshots: Scribe
 
     @classmethod
     def of(cls, settings: StreamSettings) -> "Shared":
@@ -72,8 +73,12 @@ class Shared:
         controls = Controls(
             style=settings.overlay, alpha=settings.alpha, hud=settings.hud, recording=settings.output is not None
         )
-        scribe = Scribe(Policy.LATEST if settings.plays_live else Policy.EVERY)
-        return cls(settings, controls, Statistics(), Status(), scribe)
+        return cls(settings, controls, Statistics(), Status(), Scribe("snapshots", policy_of(settings), _SNAPSHOTS))
+
+
+def policy_of(settings: StreamSettings) -> Policy:
+    """What is done where the disk cannot follow what is written beside the sinks."""
+    return Policy.LATEST if settings.plays_live else Policy.EVERY
 
 
 def make_opener(settings: StreamSettings) -> Callable[[], Source]:
@@ -116,7 +121,7 @@ def make_refine(shared: Shared, journal: Journal, info: SourceInfo, *, also: Wat
     settings, controls = shared.settings, shared.controls
     controls.stabilise = settings.chosen_stabilise(info.kind)
     controls.min_frames = settings.chosen_min_frames(info.kind)
-    witness = Witness(journal, shared.scribe, shared.statistics, settings.snapshots)
+    witness = Witness(journal, shared.snapshots, shared.statistics, settings.snapshots)
     told = [witness] if also is None else [witness, also]
 
     def on_tracking(tracking: Tracking, shown: Segmentation) -> None:
@@ -190,6 +195,7 @@ def make_pipeline(
     *,
     restarts: bool = True,
     measures: bool = True,
+    lost_beside: Callable[[], Mapping[str, int]] = dict,
 ) -> Pipeline:
     """Join the parts; see `Pipeline`.
 
@@ -205,6 +211,7 @@ def make_pipeline(
         upkeep: How a live source is kept up.
         restarts: Whether a live stream may replace an engine that failed.
         measures: Whether delays are counted at the first sink.
+        lost_beside: See `Pipeline`.
     """
     settings = shared.settings
     return Pipeline(
@@ -222,4 +229,5 @@ def make_pipeline(
         live=Live(settings.chosen_display(), upkeep, EngineCare(segment.restart if restarts else None)),
         observation=report,
         measures=measures,
+        lost_beside=lost_beside,
     )

@@ -109,12 +109,14 @@ class Channel(Generic[T]):
                 self._error = error
                 self._changed.notify_all()
 
-    def cancel(self) -> None:
-        """Leave it from the consumer's side: discard what waits and refuse what comes."""
+    def cancel(self) -> int:
+        """Leave it from the consumer's side: discard what waits and refuse what comes; how many were discarded."""
         with self._changed:
             self._closed = True
+            discarded = len(self._items)
             self._items.clear()
             self._changed.notify_all()
+            return discarded
 
     @property
     def dropped(self) -> int:

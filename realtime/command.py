@@ -3,12 +3,12 @@
 import json
 import os
 import sys
-from contextlib import suppress
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
+from rt_seg.errors import OutputError
 from rt_seg.option_file import save_options
 
 from . import options
@@ -135,12 +135,14 @@ def stream(
             summary = run_stream(settings, console)
     except Interrupted as exc:
         raise typer.Exit(128 + exc.number) from exc
-    if json_summary:
-        with suppress(OSError):  # a closed terminal
+    try:
+        if json_summary:
             sys.stdout.write(json.dumps(summary.as_dict()) + "\n")
             sys.stdout.flush()
-    else:
-        console.print_summary(summary, writes=settings.writes)
+        else:
+            console.print_summary(summary, writes=settings.writes)
+    except OutputError as exc:
+        raise summary.error or exc from exc  # what went wrong first counts more
     if summary.error is not None:
         raise summary.error
     if summary.signal is not None:

@@ -1,8 +1,8 @@
 """`EventLog`: what happened in a stream, a line an event, in the file at once.
 
 As JSON lines, the first line is ``{"kind": "header", "schema_version": 1, ...}`` with what the caller says of the run.
-Then each event has `kind`, `pts_seconds` (stream time; null before the first frame), `wall_time` (ISO 8601 with
-milliseconds and offset) and
+Then each event has `kind`, `pts_seconds` (stream time; null before the first frame), `wall_time` (when it happened, not
+when it was written: ISO 8601 with milliseconds and offset) and
 
 | kind | further keys |
 |---|---|
@@ -19,7 +19,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +41,54 @@ COLUMNS = (
 """Columns of the CSV."""
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, now.
+
+    Attributes:
+        kind: What.
+        pts_seconds: Stream time, or None where there is none yet.
+        values: See the module's table.
+        time: On the wall clock.
+    """
+
+    kind: EventKind
+    pts_seconds: float | None
+    values: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    time: datetime = field(default_factory=lambda: datetime.now(UTC).astimezone())
+
+    @classmethod
+    def sighting_started(cls, sighting: Sighting) -> "Event":
+        """A sighting was activated."""
+        return cls("sighting_started", sighting.activated_seconds, _sighting_values(sighting))
+
+    @classmethod
+    def sighting_ended(cls, sighting: Sighting) -> "Event":
+        """A sighting is over; the event's stream time is when it was last seen."""
+        return cls("sighting_ended", sighting.last_seconds, _sighting_values(sighting))
+
+    @classmethod
+    def signal_lost(cls, pts_seconds: float | None, detail: str = "") -> "Event":
+        """No picture comes."""
+        return cls("signal_lost", pts_seconds, {"detail": detail})
+
+    @classmethod
+    def signal_restored(cls, pts_seconds: float | None, detail: str = "") -> "Event":
+        """Pictures come again."""
+        return cls("signal_restored", pts_seconds, {"detail": detail})
+
+    @classmethod
+    def state_changed(cls, pts_seconds: float | None, state: str, previous: str | None) -> "Event":
+        """The stream does something else than before."""
+        values = {"state": str(state), "previous": None if previous is None else str(previous)}
+        return cls("state_changed", pts_seconds, values)
+
+    @classmethod
+    def drops(cls, pts_seconds: float | None, cause: str, count: int) -> "Event":
+        """So many frames were dropped since the last time."""
+        return cls("drops", pts_seconds, {"cause": cause, "count": count})
+
+
 def check_events_file(path: Path, source: Path | None = None) -> None:
     """Refuse a file that could not be written, before any work is done.
 
@@ -54,13 +102,12 @@ def check_events_file(path: Path, source: Path | None = None) -> None:
 
 
 class EventLog:
-    """Writes events. Thread-safe: the watchdog, the tracker and the outputs all have something to say.
+    """Writes events. Thread-safe.
 
     Args:
         paths: ``.jsonl`` and ``.csv`` files; each comes into being with `begin` or the first event.
         header: What the JSON header says of the run. Say nothing of the source in it where that is to be redacted.
         source: The input file, if there is one: none of the paths may be it.
-        now: The wall clock.
 
     Raises:
         OutputError: A path cannot be written.
@@ -72,14 +119,12 @@ class EventLog:
         header: Mapping[str, Any] | None = None,
         *,
         source: Path | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC).astimezone(),
     ) -> None:
         for path in paths:
             check_events_file(path, source)
         self.paths = tuple(paths)
         self._header = {"kind": "header", "schema_version": SCHEMA_VERSION, **(header or {})}
         self._files = [(OutputFile(path), path.suffix.lower() == ".csv") for path in paths]
-        self._now = now
         self._lock = threading.Lock()
 
     def begin(self) -> None:
@@ -91,37 +136,8 @@ class EventLog:
         with self._lock:
             self._begin()
 
-    def sighting_started(self, sighting: Sighting) -> None:
-        """A sighting was activated. Raises as `add` does."""
-        self._add_sighting("sighting_started", sighting, sighting.activated_seconds)
-
-    def sighting_ended(self, sighting: Sighting) -> None:
-        """A sighting is over; the event's stream time is when it was last seen. Raises as `add` does."""
-        self._add_sighting("sighting_ended", sighting, sighting.last_seconds)
-
-    def signal_lost(self, pts_seconds: float | None, detail: str = "") -> None:
-        """No picture comes. Raises as `add` does."""
-        self.add("signal_lost", pts_seconds, detail=detail)
-
-    def signal_restored(self, pts_seconds: float | None, detail: str = "") -> None:
-        """Pictures come again. Raises as `add` does."""
-        self.add("signal_restored", pts_seconds, detail=detail)
-
-    def state_changed(self, pts_seconds: float | None, state: str, previous: str | None) -> None:
-        """The stream does something else than before. Raises as `add` does."""
-        self.add("state_changed", pts_seconds, state=str(state), previous=None if previous is None else str(previous))
-
-    def drops(self, pts_seconds: float | None, cause: str, count: int) -> None:
-        """So many frames were dropped since the last time. Raises as `add` does."""
-        self.add("drops", pts_seconds, cause=cause, count=count)
-
-    def add(self, kind: EventKind, pts_seconds: float | None, **values: Value) -> None:
+    def add(self, event: Event) -> None:
         """Write an event into every file.
-
-        Args:
-            kind: What happened.
-            pts_seconds: Stream time, or None where there is none yet.
-            **values: See the module's table.
 
         Raises:
             OutputError: A file cannot be written, or the log is closed. The other files have the event, and every
@@ -129,9 +145,13 @@ class EventLog:
         """
         with self._lock:
             self._begin()
-            time = self._now().isoformat(timespec="milliseconds")
-            event: dict[str, Value] = {"kind": kind, "pts_seconds": _rounded(pts_seconds), "wall_time": time, **values}
-            self._write_all([_csv_line(event) if as_csv else _json_line(event) for _, as_csv in self._files])
+            line: dict[str, Value] = {
+                "kind": event.kind,
+                "pts_seconds": _rounded(event.pts_seconds),
+                "wall_time": event.time.isoformat(timespec="milliseconds"),
+                **event.values,
+            }
+            self._write_all([_csv_line(line) if as_csv else _json_line(line) for _, as_csv in self._files])
 
     def close(self) -> None:
         """Close the files; a second call does nothing.
@@ -141,11 +161,6 @@ class EventLog:
         """
         with self._lock:
             _each([file.close for file, _ in self._files])
-
-    def _add_sighting(self, kind: EventKind, sighting: Sighting, pts_seconds: float) -> None:
-        values: dict[str, Any] = asdict(sighting)
-        values = {name: _rounded(value) if isinstance(value, float) else value for name, value in values.items()}
-        self.add(kind, pts_seconds, sighting=values.pop("id"), **values)
 
     def _begin(self) -> None:
         missing = [file for file, _ in self._files if not file.created and not file.closed]
@@ -185,6 +200,12 @@ def _each(actions: Sequence[Callable[[], None]]) -> None:
             errors.append(exc)
     if errors:
         raise errors[0]
+
+
+def _sighting_values(sighting: Sighting) -> dict[str, Value]:
+    values: dict[str, Any] = asdict(sighting)
+    values = {name: _rounded(value) if isinstance(value, float) else value for name, value in values.items()}
+    return {"sighting": values.pop("id"), **values}
 
 
 def _rounded(value: float | None) -> float | None:

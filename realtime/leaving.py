@@ -6,6 +6,8 @@ import threading
 from contextlib import suppress
 from typing import TextIO
 
+from rt_seg.errors import OutputError
+
 
 def leave(code: int) -> None:
     """Write what waits to be said, and end the process at once if a thread hangs in a call that cannot be cancelled.
@@ -28,7 +30,7 @@ def _flush(stream: TextIO) -> None:
     """
     try:
         stream.flush()
-    except (OSError, ValueError):
+    except (OSError, ValueError, OutputError):
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())

@@ -39,6 +39,9 @@ class Observation:
     def on_output(self, name: str, error: BaseException) -> None:
         """A sink failed."""
 
+    def on_passed_over(self, seconds: float) -> None:
+        """The frame of a stream time could not be segmented; called by the thread that refines segmentations."""
+
     def on_seen_last(self) -> None:
         """The signal is lost or the stream over, and all that was seen was refined; called by the thread that did."""
 

@@ -35,7 +35,6 @@ from .state import StreamState
 _AHEAD = 2
 """Results of a file that wait for the loop; with those on their way, about ten frames are in memory."""
 
-_SCRIBE_SECONDS = 0.3  # it has nothing to write
 _log = logging.getLogger("rt_seg")
 
 
@@ -71,8 +70,7 @@ class Run:
         for line in settings.unused:
             _log.warning("%s: %s", info.name, line)
         check_roi(parse_roi(settings.roi), info.width, info.height)
-        shared = self._shared = Shared.of(settings)
-        opened.callback(shared.scribe.close, 0.0)
+        shared = Shared.of(settings)
 
         def load() -> Engine:
             return load_engine(settings.engine, precision=settings.precision)
@@ -84,7 +82,7 @@ class Run:
         segment = self._segment = Segment(engine, settings.threshold, None if self._given else load)
         policy = Policy.LATEST if info.live else Policy.EVERY
         self._results: Channel[Rendered] = Channel(1 if info.live else _AHEAD, policy)
-        journal = Journal(shared.scribe, None)
+        journal = Journal(policy, None)
         refine = make_refine(shared, journal, info)
         self._report = Report(shared.status, journal, refine)
         self.pipeline = make_pipeline(
@@ -143,7 +141,6 @@ class Run:
             _opencv.give_back()
         else:
             self._opened.close()
-        self._shared.scribe.close(_SCRIBE_SECONDS)
         if not self._given and not (self._started and self.pipeline.left_behind):
             self._segment.close()  # it may hang as a call into it does
 

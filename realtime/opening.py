@@ -18,13 +18,14 @@ from .assembly import (
     make_render,
     make_upkeep,
     paced,
+    policy_of,
 )
 from .crew import INFERENCE_NICENESS
 from .outputs import Outputs, without_identity
 from .pipeline import Pipeline
 from .report import Report
 from .screen import Screen
-from .scribe import Journal
+from .scribe import Journal, Scribe
 from .segment import Segment
 from .settings import StreamSettings
 from .signals import ReceivedSignal
@@ -100,7 +101,6 @@ def open_stream(
     source = received.call(lambda: paced(reopen(), settings, stopped))
     opened.callback(source.close)
     shared = Shared.of(settings)
-    opened.callback(shared.scribe.close, 0.0)
     # before the engine, which takes longest: what cannot be used or written is said at once
     check_roi(parse_roi(settings.roi), source.info.width, source.info.height)
     outputs = Outputs(settings, source.info, shared.controls)
@@ -117,7 +117,7 @@ def open_stream(
     view = None if listener is None else _make_view(listener, shared, source.info, engine.info)
     if view is not None:
         opened.callback(view.stop)
-    journal = outputs.journal(shared.scribe)
+    journal = outputs.journal(policy_of(settings))
     refine = make_refine(shared, journal, source.info, also=None if view is None else view.book)
     report = Report(shared.status, journal, refine)
     pipeline = make_pipeline(
@@ -136,10 +136,15 @@ def open_stream(
         report,
         make_upkeep(settings, source.info, reopen, stopped),
         measures=screen is None,
+        lost_beside=partial(_lost_beside, journal, shared.snapshots, screen if source.info.live else None),
     )
-    shared.scribe.on_error = pipeline.fail
     info, engine_info = source.info, engine.info
     return Running(shared, pipeline, segment, screen, view, journal, report, observer, received, info, engine_info)
+
+
+def _lost_beside(journal: Journal, snapshots: Scribe, screen: Screen | None) -> dict[str, int]:
+    """What events, snapshots and the window of a live stream lost, by cause."""
+    return journal.lost | snapshots.lost | ({} if screen is None else {"window": screen.dropped})
 
 
 def _open_screen(shared: Shared, info: SourceInfo, observer: Observer) -> Screen | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from .backoff import Backoff
 from .channel import Channel, Policy
 from .frame import Rendered
+from .sinks.files import TruncatedError
 from .sinks.sink import Sink
 from .state import Status
 from .statistics import Statistics
@@ -83,7 +84,7 @@ class Outlet:
     ) -> None:
         self.name = output.name
         self.channel: Channel[Rendered] = Channel(CAPACITY, policy)
-        self.missed = 0
+        self.missed = 0  # pictures that are lost because the sink failed
         self._unwanted = 0
         self._parts: list[Part] = []
         self._span: tuple[float, float] | None = None  # of what the sink has written so far
@@ -136,7 +137,7 @@ class Outlet:
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
             self._on_error(exc)
         finally:
-            self.channel.cancel()
+            self.missed += self.channel.cancel()
             self._close()
 
     def _write(self, rendered: Rendered) -> None:
@@ -160,6 +161,7 @@ class Outlet:
         try:
             sink.write(rendered)
         except BaseException as exc:  # noqa: BLE001 - whatever it is, it travels to the caller
+            self.missed += 1 + _cut_off(exc)
             self._fail(exc)
         else:
             seconds = rendered.frame.pts_seconds
@@ -184,7 +186,6 @@ class Outlet:
         self._on_error(error)
         if not self._live:
             raise _Stopped
-        self.missed += 1
         self._status.stop(self.name)
         self._close()
         self._retry_at = time.monotonic() + self._backoff.next_wait()
@@ -207,11 +208,17 @@ class Outlet:
         try:
             sink.close()
         except BaseException as exc:  # noqa: BLE001 - an earlier error counts more
+            self.missed += _cut_off(exc)
             self._on_error(exc)
         if sink.path is not None:
             self._parts.append(Part(sink.path, self._span))
         self._span = None
         self.notes.extend(sink.notes)
+
+
+def _cut_off(error: BaseException) -> int:
+    """Pictures that were written and are lost with an error."""
+    return error.pictures if isinstance(error, TruncatedError) else 0
 
 
 class _Stopped(Exception):  # noqa: N818 - the error was reported already

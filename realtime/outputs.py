@@ -9,10 +9,11 @@ from typing import Any
 
 from rt_seg.engines.engine import Engine
 
+from .channel import Policy
 from .controls import Controls
 from .events import EventLog, check_events_file
 from .outlet import RECORDING, Output
-from .scribe import Journal, Scribe
+from .scribe import Journal
 from .settings import StreamSettings
 from .sinks.files import check_distinct, check_output_file
 from .sinks.masks import MasksSink
@@ -59,10 +60,10 @@ class Outputs:
         """Complete what the files say of their making, once the engine is known."""
         self._header.update(results_header(self._info, engine.spec, engine.info))
 
-    def journal(self, scribe: Scribe) -> Journal:
-        """The event log; it begins with this call, which comes after `describe`."""
+    def journal(self, policy: Policy) -> Journal:
+        """The event log; called after `describe`."""
         log = EventLog(self._settings.events, self._header) if self._settings.events else None
-        return Journal(scribe, log, self._next_events if self._info.live else None)
+        return Journal(policy, log, self._next_events if self._info.live else None)
 
     def sinks(self, *, keys: bool) -> list[Sink | Output]:
         """The sinks, the recording first; with keys (a window's, which goes before them) it can be switched."""

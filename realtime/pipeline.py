@@ -20,9 +20,10 @@ All threads are daemons: a call into FFmpeg or a driver can hang and cannot be c
 thread is abandoned, and what it kept waiting is finalised without it.
 """
 
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -70,6 +71,7 @@ class Pipeline:
         live: How a live stream runs; only with LATEST.
         observation: Told what happens.
         measures: Whether delays are counted where the first sink takes a picture; False: somebody else counts them.
+        lost_beside: What is lost of that which does not go through the sinks, by cause.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Pipeline:
         live: Live | None = None,
         observation: Observation | None = None,
         measures: bool = True,
+        lost_beside: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         live = (live or Live()) if policy is Policy.LATEST else None
         self.statistics = statistics or Statistics()
@@ -103,6 +106,7 @@ class Pipeline:
         self._prepare = prepare
         self._admit = admit
         self._observation = observation or Observation()
+        self._lost_beside = lost_beside
         self._lock = threading.Lock()
         self._stop_at: float | None = None
         self._abandoned_at: float | None = None
@@ -159,6 +163,11 @@ class Pipeline:
         if self._stop_at is None:
             self._stop_at = time.monotonic()
             self._capture.stop()
+
+    @property
+    def stopped_at(self) -> float:
+        """`time.monotonic` when the end was asked for; infinite before."""
+        return math.inf if self._stop_at is None else self._stop_at
 
     @property
     def paused(self) -> bool:
@@ -226,13 +235,15 @@ class Pipeline:
         ``capture``: left out, because reading was behind the sender; ``infer``: not segmented, newer ones came (with
         passthrough they were shown all the same); ``show``: not shown (and with passthrough not segmented), newer ones
         came; ``redact``: withheld until the field of view was found; a sink's name: not written, because it was slow;
-        with ``stopped``: because it had failed.
+        with ``stopped``: because it had failed. What `lost_beside` tells is among them: ``window``: it was slow;
+        ``events`` and ``snapshots`` like a sink, but these are counted.
         """
         lost = {"capture": self.skipped, "infer": self._frames.dropped}
         lost |= {"show": self._show.display.dropped, "redact": self.withheld}
         for outlet in self._outlets:
             lost[outlet.name] = outlet.dropped
             lost[f"{outlet.name} stopped"] = outlet.missed
+        lost.update(self._lost_beside())
         return {cause: count for cause, count in lost.items() if count}
 
     @property

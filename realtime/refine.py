@@ -18,7 +18,8 @@ class Refine:
         stabiliser: Holds the probability still.
         tracker: Follows the polyps.
         on_tracking: Told what each frame changed, with the segmentation as it will be drawn.
-        on_ended: Told of sightings that the stream's end, a lost signal, a cut or a change of size ended.
+        on_ended: Told of sightings that ended beside that: with the stream, a lost signal, a cut, a change of size, or
+            while nothing was segmented.
         outlined: Whether outlines are found here, for whoever draws the mask while a picture waits.
         controls: What the user may change meanwhile of how it stabilises and tracks; None: nothing.
     """
@@ -71,6 +72,12 @@ class Refine:
         self._stabiliser.choose(controls.stabilise)
         if self._tracker.min_frames != controls.min_frames:
             self._tracker.min_frames = controls.min_frames
+
+    def pass_over(self, pts_seconds: float) -> None:
+        """Go on over a frame that could not be segmented: what was not seen for too long is over."""
+        ended = self._tracker.pass_time(pts_seconds)
+        if ended:
+            self._on_ended(ended)
 
     def end(self) -> None:
         """End every sighting: at the end of the stream, when the signal is lost, at a cut or a change of size."""

@@ -2,12 +2,12 @@
 
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
 from rt_seg.errors import EngineError
 
-from .events import EventLog
+from .events import Event
 from .frame import Rendered
 from .live import Observation
 from .refine import Refine
@@ -15,7 +15,7 @@ from .scribe import Journal
 from .state import Status, StreamState
 
 _MOST_LINES = 200  # that wait to be read
-_HOLD_SECONDS = 0.3  # of stream time: a state that is over sooner is no event, unless it is a grave one
+_HOLD_SECONDS = 0.3  # of stream time: a state that is left no longer than that goes on, unless for a grave one
 _DROPS_EVERY_SECONDS = 1.0  # from one event about a cause to the next
 _GRAVE = (StreamState.NO_SIGNAL, StreamState.UNAVAILABLE)
 
@@ -26,7 +26,7 @@ class Report(Observation):
     Args:
         status: Where a lost signal is noted.
         journal: Where events go.
-        refine: Ended with the stream.
+        refine: Told of frames that it does not get, and ended with the stream.
         clock: Seconds, for events that may not come too often.
     """
 
@@ -39,8 +39,8 @@ class Report(Observation):
         self._clock = clock
         self._lines: deque[str] = deque(maxlen=_MOST_LINES)
         self._state: StreamState | None = None
-        self._next: StreamState | None = None
-        self._next_since = 0.0
+        self._others: Counter[StreamState] = Counter()  # frames since the state that was told was last shown
+        self._left_at = 0.0
         self._lost_at = 0.0
         self._seconds: float | None = None
         self._engine = ""
@@ -59,12 +59,12 @@ class Report(Observation):
         if present:
             gap = f"after {seconds - self._lost_at:.1f} s"
             self._lines.append(f"{seconds:.1f} s  signal is back {gap}")
-            self._journal.tell(lambda log: log.signal_restored(seconds, gap))
+            self._journal.tell(Event.signal_restored(seconds, gap))
             return
         self._lost_at = seconds
         self._status.lose()
         self._lines.append(f"{seconds:.1f} s  no signal: {reason}")
-        self._journal.tell(lambda log: log.signal_lost(seconds, reason))
+        self._journal.tell(Event.signal_lost(seconds, reason))
 
     def on_engine(self, error: EngineError | None) -> None:
         """See `Observation`."""
@@ -79,14 +79,26 @@ class Report(Observation):
 
     def on_shown(self, rendered: Rendered) -> None:
         """See `Observation`."""
-        seconds, state = rendered.frame.pts_seconds, rendered.state
-        self._seconds = seconds
-        if state != self._next:
-            self._next, self._next_since = state, seconds
-        held = seconds - self._next_since >= _HOLD_SECONDS
-        if state != self._state and (held or self._state is None or state in _GRAVE):
-            previous, self._state = self._state, state
-            self._journal.tell(lambda log: log.state_changed(seconds, state, previous))
+        self._seconds, state = rendered.frame.pts_seconds, rendered.state
+        if state == self._state:
+            self._others.clear()
+            return
+        if not self._others:
+            self._left_at = self._seconds
+        self._others[state] += 1
+        if self._state is None or state in _GRAVE:
+            self._tell_state(state)
+        elif self._seconds - self._left_at >= _HOLD_SECONDS:
+            self._tell_state(self._others.most_common(1)[0][0])
+
+    def _tell_state(self, state: StreamState) -> None:
+        self._journal.tell(Event.state_changed(self._seconds, state, self._state))
+        self._state = state
+        self._others.clear()
+
+    def on_passed_over(self, seconds: float) -> None:
+        """See `Observation`."""
+        self._refine.pass_over(seconds)
 
     def on_seen_last(self) -> None:
         """See `Observation`."""
@@ -104,9 +116,5 @@ class Report(Observation):
             fresh = count - self._dropped.get(cause, 0)
             due = last or now - self._told_at.get(cause, -math.inf) >= _DROPS_EVERY_SECONDS
             if fresh > 0 and due:
-                self._journal.tell(_drops(self._seconds, cause, fresh))
+                self._journal.tell(Event.drops(self._seconds, cause, fresh))
                 self._dropped[cause], self._told_at[cause] = count, now
-
-
-def _drops(seconds: float | None, cause: str, count: int) -> Callable[[EventLog], None]:
-    return lambda log: log.drops(seconds, cause, count)

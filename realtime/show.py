@@ -133,6 +133,7 @@ class Show:
         except BaseException:
             if not self._live:
                 raise
+            self._observation.on_passed_over(promise.frame.pts_seconds)
             return None
         return self._refine(segmentation)
 

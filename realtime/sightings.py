@@ -191,7 +191,10 @@ class SightingTracker:
         Returns:
             What it changed.
         """
-        ended = self._end_before(pts_seconds - self._longest_gap(pts_seconds))
+        ended = self.pass_time(pts_seconds)
+        if self._last_seconds is not None:
+            self._intervals.append(pts_seconds - self._last_seconds)
+        self._last_seconds = pts_seconds
         self._move(motion, region)
         owners = [self._owner(polyp, pts_seconds) for polyp in polyps]
         for track, polyp in zip(owners, polyps, strict=True):
@@ -213,6 +216,10 @@ class SightingTracker:
         self._forget()
         return tracking
 
+    def pass_time(self, pts_seconds: float) -> tuple[Sighting, ...]:
+        """Go on to a frame that could not be segmented; those that are over by then."""
+        return self._end_before(pts_seconds - self._longest_gap(pts_seconds))
+
     def end_all(self) -> tuple[Sighting, ...]:
         """End every sighting, as at the end of the stream, when the signal is lost or after a cut.
 
@@ -223,13 +230,9 @@ class SightingTracker:
         return ended
 
     def _longest_gap(self, pts_seconds: float) -> float:
-        """How long a polyp may have been out of sight; a pause before this very frame lengthens it not."""
+        """How long a polyp may have been out of sight; a pause before this very frame does not lengthen it."""
         interval = 0.0 if self._last_seconds is None else pts_seconds - self._last_seconds
-        usual = max(self._intervals, default=interval)
-        if self._last_seconds is not None:
-            self._intervals.append(interval)
-        self._last_seconds = pts_seconds
-        return max(self._max_gap_seconds, 1.5 * self._window * usual)
+        return max(self._max_gap_seconds, 1.5 * self._window * max(self._intervals, default=interval))
 
     def _end_before(self, pts_seconds: float) -> tuple[Sighting, ...]:
         """Drop what was last seen before that time."""

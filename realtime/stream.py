@@ -1,5 +1,6 @@
 """One stream from settings to summary: its parts are run and released here; `opening.py` joins them."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from .assembly import make_opener
 from .interpreter import quick_switches, short_collections
 from .opening import Observer, Running, open_stream
 from .outputs import without_identity
+from .scribe import Scribe
 from .settings import StreamSettings
 from .signals import ending_signals
 from .sinks.sink import Sink
@@ -31,7 +33,9 @@ __all__ = ["Observer", "StreamSettings", "run_stream"]
 
 _TICK_SECONDS = 0.1
 _SCREEN_TICK_SECONDS = 0.02
-_SCRIBE_SECONDS = 0.3  # for what still waits to be written at the end
+_SCRIBE_TICK_SECONDS = 0.05
+_ENDING_SECONDS = 1.5  # from the user's wish to end: what still waits to be written then is lost
+_SCRIBE_SECONDS = 0.2  # for it at least, also where the pipeline took all of that time
 _SNAPSHOTS = Path("rt-seg-snapshots")  # where the key puts them, unless --snapshots says where
 
 
@@ -106,9 +110,11 @@ def _run_pipeline(running: Running) -> Summary:
     for line in running.source.notes:
         running.observer.note(line)
     running.observer.begin(running.source, running.engine)
-    watch = Stopwatch()
+    watch, closed = Stopwatch(), False
     try:
         with short_collections(running.source.live), pipeline:
+            for scribe in (running.journal, running.shared.snapshots):
+                scribe.start(pipeline.fail, running.shared.status.resume)
             received.stop = pipeline.stop
             if received.number is not None:
                 pipeline.stop()
@@ -116,7 +122,7 @@ def _run_pipeline(running: Running) -> Summary:
     finally:
         if screen is not None:
             screen.__exit__()
-        _finish(running)
+        _finish(running, closed=closed)
     try:
         return summarise(
             pipeline,
@@ -125,7 +131,6 @@ def _run_pipeline(running: Running) -> Summary:
             running.engine,
             ended_by="signal" if received.number is not None else "window" if closed else "end",
             signal=received.number,
-            window_dropped=0 if screen is None or not running.source.live else screen.dropped,
             more_outputs=_written_beside(running),
         )
     finally:
@@ -173,7 +178,7 @@ def _take_snapshot(running: Running) -> None:
         if view is not None:
             view.notice(f"snapshot kept as {path.name}")
 
-    shared.scribe.put("snapshots", keep)
+    shared.snapshots.put(keep)
 
 
 def _tell(running: Running) -> None:
@@ -184,14 +189,23 @@ def _tell(running: Running) -> None:
             running.view.notice(line)
 
 
-def _finish(running: Running) -> None:
-    """Write what still waits to be written beside the sinks: a file's all, a live stream's within a moment."""
+def _finish(running: Running, *, closed: bool) -> None:
+    """Write all that still waits to be written beside the sinks, or what can be in time where the user ended it."""
+    _close(running, running.shared.snapshots, closed=closed)
     running.report.tell_drops(running.pipeline.dropped, last=True)
-    running.journal.close()
-    live = running.source.live or running.received.number is not None
-    if not running.shared.scribe.close(_SCRIBE_SECONDS if live else None):
-        running.observer.note("events or snapshots could not be written in time; the last ones are missing")
+    _close(running, running.journal, closed=closed)
     _tell(running)
+
+
+def _close(running: Running, scribe: Scribe, *, closed: bool) -> None:
+    until = math.inf
+    while not scribe.close(_SCRIBE_TICK_SECONDS):
+        now = time.monotonic()
+        if until == math.inf and (closed or running.received.number is not None):  # it may come while this waits
+            until = max(running.pipeline.stopped_at + _ENDING_SECONDS, now + _SCRIBE_SECONDS)
+        if now >= until:
+            running.observer.note(f"{scribe.name}: the last {scribe.abandon()} could not be written in time")
+            return
 
 
 def _written_beside(running: Running) -> dict[str, Path]:

@@ -27,7 +27,7 @@ class Summary:
         frames_in: Frames the source delivered.
         frames_out: Frames that were rendered and handed to every sink.
         frames_with_polyps: Those of them that show at least one.
-        dropped: Frames lost, by cause; empty for a file.
+        dropped: Frames, events and snapshots lost, by cause, see `Pipeline.dropped`.
         fps: Frames a second from the first to the last one out, over n-1 intervals; None below two.
         elapsed_seconds: Wall time from the start of the threads to the last file closed.
         cpu_seconds: Processor time of the whole process in that time.
@@ -131,7 +131,6 @@ def summarise(
     *,
     ended_by: str,
     signal: int | None,
-    window_dropped: int = 0,
     more_outputs: Mapping[str, Path] | None = None,
 ) -> Summary:
     """Collect the figures of a pipeline that has ended.
@@ -143,7 +142,6 @@ def summarise(
         engine: What inferred.
         ended_by: See `Summary`.
         signal: See `Summary`.
-        window_dropped: Pictures that the window was too slow for.
         more_outputs: What was written beside the sinks.
 
     Raises:
@@ -161,7 +159,7 @@ def summarise(
         frames_in=pipeline.frames_in,
         frames_out=pipeline.frames_out,
         frames_with_polyps=statistics.with_polyps,
-        dropped=pipeline.dropped | ({"window": window_dropped} if window_dropped else {}),
+        dropped=pipeline.dropped,
         fps=statistics.shown.per_second,
         elapsed_seconds=watch.wall_seconds,
         cpu_seconds=watch.cpu_seconds,

@@ -1,11 +1,10 @@
 """`Witness`: turns what the tracker says into events, snapshots and figures."""
 
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from .events import EventLog
+from .events import Event
 from .frame import Segmentation
 from .overlay import Overlay
 from .scribe import Journal, Scribe
@@ -36,7 +35,7 @@ class Witness:
         """Take what a frame changed."""
         for sighting in tracking.started:
             self._count(sighting, shown)
-            self._journal.tell(_event(EventLog.sighting_started, sighting))
+            self._journal.tell(Event.sighting_started(sighting))
         if self._folder is not None and tracking.improved:
             image = shown.frame.image
             overlay = image.copy()
@@ -47,16 +46,12 @@ class Witness:
     def on_ended(self, ended: tuple[Sighting, ...]) -> None:
         """Take sightings that are over."""
         for sighting in ended:
-            self._journal.tell(_event(EventLog.sighting_ended, sighting))
+            self._journal.tell(Event.sighting_ended(sighting))
             snapshot = self._snapshots.finish(sighting)
             if snapshot is not None and self._folder is not None:
-                self._scribe.put("snapshots", partial(write_snapshot, self._folder, snapshot))
+                self._scribe.put(partial(write_snapshot, self._folder, snapshot))
 
     def _count(self, sighting: Sighting, shown: Segmentation) -> None:
         waited_ns = (sighting.activated_seconds - sighting.first_seconds) * 1e9
         self._statistics.sightings += 1
         self._statistics.activation_delay.add(round(waited_ns) + time.perf_counter_ns() - shown.frame.captured_ns)
-
-
-def _event(method: Callable[[EventLog, Sighting], None], sighting: Sighting) -> Callable[[EventLog], None]:
-    return lambda log: method(log, sighting)

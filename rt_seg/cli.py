@@ -1,6 +1,7 @@
 """The command line: one command a job, each defined in its room."""
 
 import sys
+from contextlib import suppress
 from importlib.metadata import version as installed_version
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from rt_seg.benchmarks.command import evaluate
 from rt_seg.benchmarks.harness.command import benchmark
 from rt_seg.doctor import doctor
 from rt_seg.engines.build_command import build_engine
-from rt_seg.errors import RtSegError
+from rt_seg.errors import OutputError, RtSegError
 from rt_seg.realtime.command import StreamCommand, stream
 from rt_seg.realtime.leaving import leave
 from rt_seg.realtime.predict_command import predict
@@ -34,9 +35,13 @@ class _Group(TyperGroup):
         except RtSegError as exc:
             if ctx.params.get("debug"):
                 raise
-            message = " ".join(str(exc).split())
-            sys.stderr.write(f"rt-seg: {message}\n")
+            _say(exc)
             raise typer.Exit(exc.exit_code) from exc
+
+
+def _say(error: RtSegError) -> None:
+    message = " ".join(str(error).split())
+    sys.stderr.write(f"rt-seg: {message}\n")
 
 
 app = typer.Typer(
@@ -78,7 +83,23 @@ app.command()(doctor)
 def run() -> None:
     """`rt-seg` as a program; it ends also where a thread hangs in a call that cannot be cancelled."""
     try:
+        code = _run()
+    except OutputError as exc:  # help, or the last lines that were printed, could not be written
+        if "--debug" in sys.argv:
+            raise
+        _say(exc)
+        code = exc.exit_code
+    leave(code)
+    sys.exit(code)
+
+
+def _run() -> int:
+    code = 0
+    try:
         app(prog_name="rt-seg")
     except SystemExit as end:
-        leave(end.code if isinstance(end.code, int) else int(end.code is not None))
-        raise
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    if code == 0:  # else something worse was told, and `leave` writes the rest
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+    return code

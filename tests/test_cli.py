@@ -1,10 +1,12 @@
 """The command line itself: help, version, errors and what it imports."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -104,6 +106,78 @@ def test_ctrl_c_while_it_is_loaded_shows_no_traceback(tmp_path: Path) -> None:
         [sys.executable, "-c", _INTERRUPTED, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["stream", "--help"],
+        ["stream", "demo", "--limit", "3"],
+        ["stream", "demo", "--limit", "3", "--json"],
+    ],
+    ids=["version", "help", "summary", "json"],
+)
+def test_a_full_disk_behind_standard_output_is_one_line_and_exit_code_7(arguments: list[str]) -> None:
+    """What was asked for is not there, so that it is no success; nothing else went wrong, so that there is one line."""
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "rt_seg", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == 7, ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("rt-seg: standard output cannot be written: the disk is full")
+    assert ended.stderr.count("standard output") == 1
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["stream", "demo", "--limit", "3"]], ids=["version", "summary"])
+def test_a_reader_that_has_left_is_no_error(arguments: list[str]) -> None:
+    """Neither one of standard output nor one of standard error, where progress is told before the work is done."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([sys.executable, "-m", "rt_seg", *arguments], stdout=writing, stderr=writing, check=False)
+    os.close(writing)
+    assert ended.returncode == 0
+
+
+def test_an_error_that_nobody_can_read_keeps_its_exit_code() -> None:
+    """Standard error is a full disk: there is no line, and the exit code says it all the same."""
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        command = [sys.executable, "-m", "rt_seg", "stream", "missing.mp4"]
+        assert subprocess.run(command, stderr=full, check=False).returncode == 3
+
+
+_NEXT_FILE = """
+import os, sys
+from rt_seg.standard_streams import open_closed_streams
+open_closed_streams()
+number = os.open(os.devnull, os.O_RDONLY)
+print("a line")
+print("a line", file=sys.stderr, flush=True)
+os._exit(number if sys.stdin.read() == "" else 99)
+"""
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_no_file_takes_the_place_of_a_closed_standard_stream(closed: tuple[int, ...]) -> None:
+    """Else a library's message would be written into it. All three can be used, and lead nowhere."""
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    ended = subprocess.run([sys.executable, "-c", _NEXT_FILE], stdin=subprocess.DEVNULL, preexec_fn=close, check=False)
+    assert ended.returncode == 3
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_closed_standard_stream_does_not_fail_a_run(closed: int) -> None:
+    """`rt-seg stream ... 2>&-`: what would be said there is not, and the exit code is as usual."""
+    command = [sys.executable, "-m", "rt_seg", "stream", "demo", "--limit", "3", "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=partial(os.close, closed), check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert (ended.stdout == "") == (closed == 1)
+    assert "Traceback" not in ended.stderr
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -8,6 +8,18 @@ from pathlib import Path
 from rt_seg.errors import OutputError
 
 
+class TruncatedError(OutputError):
+    """A file could not be written to its end, and the end of what was there had to be cut off.
+
+    Attributes:
+        pictures: So many that were taken before are not in it.
+    """
+
+    def __init__(self, message: str, pictures: int) -> None:
+        super().__init__(message)
+        self.pictures = pictures
+
+
 def check_output_file(path: Path, suffix: str, source: Path | None = None) -> None:
     """Refuse a file that could not be written, or should not be, before any work is done.
 

@@ -32,7 +32,8 @@ class Sink(Protocol):
         """Take one frame; its arrays are read only during the call.
 
         Raises:
-            OutputError: The disk is full or the file cannot be written.
+            OutputError: The disk is full or the file cannot be written; a `TruncatedError` where pictures that were
+                taken before are lost with it.
         """
         ...
 
@@ -40,6 +41,6 @@ class Sink(Protocol):
         """Finalise the file, so that it is whole and playable; a second call does nothing. Also called after an error.
 
         Raises:
-            OutputError: The end could not be written.
+            OutputError: The end could not be written; see `write`.
         """
         ...

@@ -28,7 +28,8 @@ from rt_seg.realtime.frame import Rendered
 from rt_seg.realtime.sources.source import SourceInfo
 
 from .audio import AudioTrack
-from .files import OutputFile, check_output_file
+from .files import OutputFile, TruncatedError, check_output_file
+from .fragments import count_pictures
 from .picture import MATRIX_BT601, RANGE_LIMITED, I420Converter
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class VideoSink:
         self._threads = threads
         self._file = OutputFile(path)
         self._whole = 0  # bytes of the file that play without what follows
+        self._taken = 0
         self._container: OutputContainer | None = None
         self._clock = _Clock(info)
         self._audio: AudioTrack | None = None
@@ -99,12 +101,9 @@ class VideoSink:
             if self._container is None:
                 self._container = self._open(rendered)
             self._encode(rendered)
-        except OutputError:
-            self._abandon()
-            raise
-        except FFmpegError as exc:
-            self._abandon()
-            raise self._encoding_failed(exc) from exc
+        except (OutputError, FFmpegError) as exc:
+            raise self._abandon(exc) from exc
+        self._taken += 1
 
     def close(self) -> None:
         """See `Sink.close`."""
@@ -115,12 +114,8 @@ class VideoSink:
             return
         try:
             self._finish(self._container)
-        except OutputError:
-            self._abandon()
-            raise
-        except FFmpegError as exc:
-            self._abandon()
-            raise self._encoding_failed(exc) from exc
+        except (OutputError, FFmpegError) as exc:
+            raise self._abandon(exc) from exc
 
     def _open(self, rendered: Rendered) -> OutputContainer:
         """Create container and streams; the file comes into being once the encoder is open."""
@@ -174,7 +169,7 @@ class VideoSink:
         container.close()
         self._file.close()
 
-    def _abandon(self) -> None:
+    def _abandon(self, exc: OutputError | FFmpegError) -> TruncatedError:
         """Keep the whole fragments, drop the rest, release everything."""
         self._closed = True
         if self._audio is not None:
@@ -182,11 +177,16 @@ class VideoSink:
         self._file.cut(self._whole)
         if self._container is not None:
             self._container.close()  # the file is closed: nothing is written
-        if not _plays(self._path):
+        kept = 0
+        if _plays(self._path):
+            kept = count_pictures(self._path)
+        else:
             self._file.remove()
+        message = str(exc) if isinstance(exc, OutputError) else self._encoding_failed(exc)
+        return TruncatedError(message, self._taken - kept)
 
-    def _encoding_failed(self, exc: FFmpegError) -> OutputError:
-        return OutputError(
+    def _encoding_failed(self, exc: FFmpegError) -> str:
+        return (
             f"{self._path}: encoding {self._converter.width}x{self._converter.height} as H.264 failed "
             f"({exc.strerror or exc}); what was recorded before is kept"
         )

@@ -3,6 +3,7 @@
 import csv
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,14 @@ from typing import Any
 import pytest
 
 from rt_seg.errors import OutputError
-from rt_seg.realtime.events import COLUMNS, EventLog
+from rt_seg.realtime.events import COLUMNS, Event, EventLog
 from rt_seg.realtime.sightings import Sighting
 from rt_seg.realtime.sinks.files import OutputFile
 
 SIGHTING = Sighting(3, 1.0, 1.2, 4.5, 80, 5000, 0.0123456789, 0.95, 90, 3.6)
 
 
-def noon() -> datetime:
-    """A clock that stands still."""
-    return datetime(2026, 1, 2, 12, 0, 0, 345_678, tzinfo=UTC)
+NOON = datetime(2026, 1, 2, 12, 0, 0, 345_678, tzinfo=UTC)
 
 
 def json_lines(path: Path) -> list[dict[str, Any]]:
@@ -36,18 +35,21 @@ def csv_rows(path: Path) -> list[dict[str, str]]:
 def fill(log: EventLog) -> None:
     """One event of each kind."""
     log.begin()
-    log.state_changed(0.0, "segmenting", None)
-    log.sighting_started(SIGHTING)
-    log.signal_lost(2.0, 'no frame for 2 s, "again"')
-    log.signal_restored(9.0, "after 7 s")
-    log.drops(9.5, "infer", 12)
-    log.sighting_ended(SIGHTING)
+    for event in (
+        Event.state_changed(0.0, "segmenting", None),
+        Event.sighting_started(SIGHTING),
+        Event.signal_lost(2.0, 'no frame for 2 s, "again"'),
+        Event.signal_restored(9.0, "after 7 s"),
+        Event.drops(9.5, "infer", 12),
+        Event.sighting_ended(SIGHTING),
+    ):
+        log.add(replace(event, time=NOON))
 
 
 def test_every_kind_stands_in_both_files(tmp_path: Path) -> None:
     """The same events in the same order, each with stream and wall time."""
     paths = tmp_path / "e.jsonl", tmp_path / "e.csv"
-    log = EventLog(paths, {"source": "demo"}, now=noon)
+    log = EventLog(paths, {"source": "demo"})
     fill(log)
     log.close()
     header, *events = json_lines(paths[0])
@@ -71,7 +73,7 @@ def test_an_event_is_in_the_file_at_once(tmp_path: Path) -> None:
     assert not path.exists()
     log.begin()
     assert len(json_lines(path)) == 1
-    log.drops(1.0, "infer", 1)
+    log.add(Event.drops(1.0, "infer", 1))
     assert len(json_lines(path)) == 2
     log.close()
 
@@ -97,7 +99,7 @@ def test_threads_do_not_mix_their_lines(tmp_path: Path) -> None:
 
     def write() -> None:
         for i in range(50):
-            log.drops(0.0, "x" * 200, i)
+            log.add(Event.drops(0.0, "x" * 200, i))
 
     threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
@@ -119,7 +121,7 @@ def test_a_full_disk_leaves_whole_lines_and_the_other_file(tmp_path: Path, monke
     """The line that failed is taken back, the other file has it, and the error comes out."""
     paths = tmp_path / "e.jsonl", tmp_path / "e.csv"
     log = EventLog(paths)
-    log.drops(0.0, "infer", 1)
+    log.add(Event.drops(0.0, "infer", 1))
     write = OutputFile.write
 
     def half(file: OutputFile, data: bytes) -> int:
@@ -130,7 +132,7 @@ def test_a_full_disk_leaves_whole_lines_and_the_other_file(tmp_path: Path, monke
 
     monkeypatch.setattr(OutputFile, "write", half)
     with pytest.raises(OutputError, match="full"):
-        log.drops(1.0, "infer", 2)
+        log.add(Event.drops(1.0, "infer", 2))
     log.close()
     assert len(json_lines(paths[0])) == 2
     assert len(csv_rows(paths[1])) == 2
@@ -142,4 +144,4 @@ def test_a_closed_log_says_so(tmp_path: Path) -> None:
     log.begin()
     log.close()
     with pytest.raises(OutputError, match="closed"):
-        log.drops(0.0, "infer", 1)
+        log.add(Event.drops(0.0, "infer", 1))

@@ -23,9 +23,14 @@ from rt_seg.realtime.frame import Frame, Polyp, Prepared, Rendered, Segmentation
 from rt_seg.realtime.live import Display, Live, Observation
 from rt_seg.realtime.outlet import Output
 from rt_seg.realtime.pipeline import Pipeline
+from rt_seg.realtime.refine import Refine
+from rt_seg.realtime.report import Report
+from rt_seg.realtime.scribe import Journal
 from rt_seg.realtime.segment import Segment
+from rt_seg.realtime.sightings import Sighting, SightingTracker
 from rt_seg.realtime.sinks.sink import Sink
 from rt_seg.realtime.sources.source import SourceInfo
+from rt_seg.realtime.stabilise import Stabiliser
 from rt_seg.realtime.state import Status
 from rt_seg.realtime.upkeep import Upkeep
 
@@ -400,6 +405,13 @@ def test_a_full_disk_stops_the_recording_and_not_the_picture(tmp_path: Path, mon
     assert list(pipeline.outlets[1].written)[:2] == [tmp_path / "out.mp4", tmp_path / "out-2.mp4"]
 
 
+def test_what_is_lost_beside_the_sinks_is_among_the_losses() -> None:
+    """By its own cause, and only where there is any: the events, too, are told of what the window was too slow for."""
+    lost = {"window": 3, "events": 0}
+    pipeline = Pipeline(Camera(), prepare, segment, render, [], policy=Policy.LATEST, lost_beside=lambda: lost)
+    assert pipeline.dropped == {"window": 3}
+
+
 def test_a_recording_that_hangs_is_said_to_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A write that does not return costs the recording, by name, and neither the picture nor the end."""
     monkeypatch.setattr(outlet_module, "_STUCK_SECONDS", 0.05)
@@ -513,6 +525,35 @@ def test_what_was_seen_ends_when_the_signal_is_lost(display: Display) -> None:
         assert len(order) > 1
         hold.set()
         screen.wait_for(lambda shown: shown[-1].frame.index >= 3 and shown[-1].signal)
+
+
+@BOTH
+def test_a_sighting_ends_while_the_engine_is_away(display: Display) -> None:
+    """It was not seen for longer than the gap by stream time: it is over, and told, although the stream goes on."""
+    ended: list[Sighting] = []
+    over = threading.Event()
+
+    def on_ended(sightings: tuple[Sighting, ...]) -> None:
+        ended.extend(sightings)
+        over.set()
+
+    def work(prepared: Prepared) -> Segmentation:
+        if prepared.frame.index > 3:
+            raise EngineError("lost")
+        return segment(prepared)
+
+    refine = Refine(Stabiliser("off"), SightingTracker((1, 1)), on_ended=on_ended)
+    camera = Camera()
+    screen = Screen(camera)
+    pipeline = Pipeline(
+        camera, prepare, work, render, [screen], refine=refine, policy=Policy.LATEST, live=live(display),
+        observation=Report(Status(), Journal(Policy.LATEST, None), refine),
+    )  # fmt: skip
+    with pipeline:
+        assert over.wait(30), "it was not told while the stream went on"
+        camera.enough.set()
+    assert [sighting.id for sighting in ended] == [1]
+    assert ended[0].last_seconds <= 3 / 25
 
 
 @BOTH

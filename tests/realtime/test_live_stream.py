@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler
@@ -58,6 +59,14 @@ def frames_of(path: Path) -> list[float]:
     """Presentation time of each frame of a recording in seconds."""
     with av.open(str(path)) as container:
         return [float(frame.time) for frame in container.decode(video=0)]
+
+
+def drops_in(events: Path) -> Counter[str]:
+    """What an event log says was lost, by cause."""
+    told: Counter[str] = Counter()
+    for event in map(json.loads, events.read_text().splitlines()):
+        told[event.get("cause", "")] += event.get("count", 0)
+    return +told
 
 
 def until_recorded(output: Path, process: "subprocess.Popen[str]") -> None:
@@ -335,13 +344,17 @@ def test_a_signal_ends_it_between_two_attempts(
 
 
 def test_a_full_disk_stops_the_recording_and_not_the_stream(tiny_model_path: Path, tmp_path: Path) -> None:
-    """A recording that may not grow is stopped and said to be; every frame is shown; the exit code says it, too."""
-    clip, output = write_clip(tmp_path / "clip.mp4", 75, texture=120), tmp_path / "out.mp4"
+    """It is said to be stopped, by the exit code, too; each frame shown is in a file or lost, in summary and events."""
+    clip, events, output = (
+        write_clip(tmp_path / "clip.mp4", 75, texture=120),
+        tmp_path / "events.jsonl",
+        tmp_path / "out.mp4",
+    )
 
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
-    arguments = [clip, "--live", "--engine", tiny_model_path, "-o", output, "--json"]
+    arguments = [clip, "--live", "--engine", tiny_model_path, "-o", output, "--json", "--events", events]
     with start(*arguments, preexec_fn=small_files) as process:  # no threads in this process matter
         stdout, stderr = process.communicate(timeout=90)
     assert process.returncode == 7, stderr
@@ -349,7 +362,11 @@ def test_a_full_disk_stops_the_recording_and_not_the_stream(tiny_model_path: Pat
     summary = json.loads(stdout)
     assert summary["ended_by"] == "end"
     assert summary["frames_out"] + summary["dropped"].get("show", 0) == summary["frames_in"] == 75
-    assert summary["dropped"]["record stopped"] > 0
+    written = sum(len(frames_of(path)) for path in tmp_path.glob("out*.mp4"))
+    lost = summary["dropped"]
+    assert lost["record stopped"] > 0
+    assert written + lost["record stopped"] + lost.get("record", 0) == summary["frames_out"]
+    assert drops_in(events) == lost
 
 
 # What a window manager sends when the close button is pressed (ICCCM 4.2.8.1): WM_DELETE_WINDOW, as a client message.

@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import signal
+import sys
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +17,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from rt_seg.cli import app
+from rt_seg.realtime import witness
+from rt_seg.realtime.events import Event, EventLog
+from rt_seg.realtime.scribe import Scribe
+from rt_seg.realtime.snapshots import Snapshot, write_snapshot
 
 UInt8Array = npt.NDArray[np.uint8]
 WIDTH, HEIGHT, FRAMES, FPS = 320, 240, 60, 25
@@ -88,6 +96,94 @@ def test_events_and_snapshots_tell_of_a_sighting(tiny_model_path: Path, tmp_path
     assert summary["sightings"] == 1
     assert summary["activation_delay_ms"]["max"] > 2000 / FPS
     assert summary["outputs"] == {"events": str(lines), "events 2": str(table), "snapshots": str(folder)}
+
+
+@pytest.fixture
+def seen_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A clip with two discs, one after the other is long over."""
+    monkeypatch.setattr(sys.modules[__name__], "SEEN", {*range(5, 15), *range(40, 50)})
+    return write_clip(tmp_path / "twice.mp4")
+
+
+def kinds_in(path: Path) -> list[str]:
+    """The kind of each event."""
+    return [json.loads(line)["kind"] for line in path.read_text().splitlines()][1:]
+
+
+def test_events_do_not_wait_for_snapshots(
+    tiny_model_path: Path, tmp_path: Path, seen_twice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the snapshot of the first sighting is being written, the start of the second is."""
+    path, second, in_time = tmp_path / "e.jsonl", threading.Event(), []
+    add = EventLog.add
+
+    def added(log: EventLog, event: Event) -> None:
+        add(log, event)
+        if event.kind == "sighting_started" and event.values["sighting"] == 2:
+            second.set()
+
+    def write(folder: Path, snapshot: Snapshot) -> None:
+        in_time.append(second.wait(20))
+        write_snapshot(folder, snapshot)
+
+    monkeypatch.setattr(EventLog, "add", added)
+    monkeypatch.setattr(witness, "write_snapshot", write)
+    run = rt_seg(seen_twice, "--engine", tiny_model_path, "--events", path, "--snapshots", tmp_path / "s")
+    assert run.exit_code == 0, run.stderr
+    assert in_time == [True, True]
+
+
+def test_at_its_end_a_live_stream_waits_for_what_is_written_slowly(
+    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source has ended, nobody asked for anything sooner: events and snapshots are all there."""
+    clip, path, waits = write_clip(tmp_path / "c.mp4"), tmp_path / "e.jsonl", threading.Semaphore(0)
+    close = Scribe.close
+
+    def closed(scribe: Scribe, timeout: float | None) -> bool:
+        waits.release()
+        return close(scribe, timeout)
+
+    def write(folder: Path, snapshot: Snapshot) -> None:
+        for _ in range(10):
+            assert waits.acquire(timeout=20)
+        write_snapshot(folder, snapshot)
+
+    monkeypatch.setattr(Scribe, "close", closed)
+    monkeypatch.setattr(witness, "write_snapshot", write)
+    run = rt_seg(
+        clip, "--live", "--display", "aligned", "--engine", tiny_model_path, "--events", path,
+        "--snapshots", tmp_path / "s", "--json",
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    summary = json.loads(run.stdout)
+    assert kinds_in(path).count("sighting_ended") == summary["sightings"] == 1
+    assert len(list((tmp_path / "s").iterdir())) == 2
+    assert "snapshots" not in summary["dropped"]
+
+
+def test_a_signal_does_not_wait_for_snapshots_and_what_is_lost_is_told(
+    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot that hangs is left behind, and counted, in the events as in the summary; every event is there."""
+    clip, path, released = write_clip(tmp_path / "c.mp4"), tmp_path / "e.jsonl", threading.Event()
+
+    def hang(_folder: Path, _snapshot: Snapshot) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        released.wait(60)
+
+    monkeypatch.setattr(witness, "write_snapshot", hang)
+    run = rt_seg(
+        clip, "--engine", tiny_model_path, "--events", path, "--snapshots", tmp_path / "s", "--json",
+    )  # fmt: skip
+    released.set()
+    assert run.exit_code == 130, run.stderr
+    assert "snapshots: the last 1 could not be written in time" in run.stderr
+    summary = json.loads(run.stdout)
+    assert summary["dropped"] == {"snapshots": 1}
+    assert kinds_in(path).count("sighting_ended") == summary["sightings"] == 1
+    drops = [event for event in map(json.loads, path.read_text().splitlines()) if event["kind"] == "drops"]
+    assert {event["cause"]: event["count"] for event in drops} == summary["dropped"]
 
 
 def test_a_mask_is_drawn_once_its_sighting_is_active(tiny_model_path: Path, tmp_path: Path) -> None:

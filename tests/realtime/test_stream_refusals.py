@@ -368,7 +368,8 @@ def test_a_disk_that_fills_up_ends_the_recording(noisy_clip: Path, model: Path, 
     assert "Traceback" not in ended.stderr
     summary = json.loads(ended.stdout)
     assert summary["ended_by"] == "error"
-    assert 20 <= frames_in(output) <= summary["frames_out"]
+    assert frames_in(output) >= 20
+    assert frames_in(output) + summary["dropped"]["record stopped"] == summary["frames_out"]
     assert len(records_in(results)) - 1 <= summary["frames_out"]
 
 
@@ -392,6 +393,18 @@ def test_a_full_disk_leaves_whole_lines(clip: Path, model: Path, tmp_path: Path)
     assert ended.returncode == 7, ended.stderr
     assert f"rt-seg: {results}: it reached the largest size allowed" in ended.stderr
     assert 1 < len(records_in(results)) < FRAMES
+
+
+@pytest.mark.parametrize("options", [[], ["--live"]], ids=["file", "live"])
+def test_events_that_cannot_be_written_are_no_success(
+    options: list[str], clip: Path, model: Path, tmp_path: Path
+) -> None:
+    """Not even the header fits: exit code 7 and one line, however early that was."""
+    events = tmp_path / "events.jsonl"
+    ended = run(clip, "--engine", model, "--events", events, "--json", *options, program=LIMITED, limit=10)
+    assert ended.returncode == 7, ended.stderr
+    assert f"rt-seg: {events}: it reached the largest size allowed" in ended.stderr
+    assert json.loads(ended.stdout)["dropped"].get("events stopped", 0) >= (options == ["--live"])
 
 
 def test_a_full_disk_leaves_no_half_mask(clip: Path, model: Path, tmp_path: Path) -> None:

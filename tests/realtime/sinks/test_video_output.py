@@ -23,8 +23,8 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from rt_seg.engines.geometry import Box, Geometry
-from rt_seg.errors import OutputError
 from rt_seg.realtime.frame import Frame, Rendered, Segmentation
+from rt_seg.realtime.sinks.files import TruncatedError
 from rt_seg.realtime.sinks.video import VideoSink
 from rt_seg.realtime.sources.source import SourceInfo
 
@@ -42,7 +42,8 @@ try:
         sink.write(Rendered(frame, frame.image, segmentation, {}, 0))
         print(index, flush=True)
     sink.close()
-except OutputError as error:
+except TruncatedError as error:
+    print(f"cut off: {error.pictures}")
     print(f"refused: {error}")
     sink.close()
 """
@@ -74,7 +75,7 @@ def test_a_kill_loses_about_a_second(tmp_path: Path, probe: Any) -> None:
 
 @pytest.mark.parametrize("limit", [2_000_000, 5_250_000], ids=["midway", "at the end"])
 def test_a_full_disk_keeps_what_was_whole(limit: int, tmp_path: Path, probe: Any) -> None:
-    """Where the file can grow no more there is one line, and what was written plays from end to end."""
+    """Where the file can grow no more there is one line, and what was written plays; what was cut off is counted."""
     path = tmp_path / "out.mp4"
     with _recorder(path, 150, limit) as process:
         assert process.stdout is not None
@@ -83,7 +84,9 @@ def test_a_full_disk_keeps_what_was_whole(limit: int, tmp_path: Path, probe: Any
     assert lines[-1].startswith(f"refused: {path}: it reached the largest size allowed for a file")
     times = probe.video_times(path)
     assert times == [Fraction(index, 30) for index in range(len(times))]
-    assert len(times) >= len(lines) - 1 - 65
+    taken = len(lines) - 2
+    assert len(times) >= taken - 65
+    assert lines[-2] == f"cut off: {taken - len(times)}"
     assert path.stat().st_size <= limit
 
 
@@ -92,7 +95,9 @@ def test_a_disk_full_from_the_start_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     with _recorder(path, 60, 20_000) as process:
         assert process.stdout is not None
-        assert "refused" in process.stdout.read()
+        *taken, cut, refused = process.stdout.read().splitlines()
+    assert "refused" in refused
+    assert cut == f"cut off: {len(taken)}"
     assert not path.exists()
 
 
