@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rt_seg.engines.field_of_view import FieldOfView
+from rt_seg.engines.field_of_view import FieldOfView, lit_outline
 from rt_seg.engines.geometry import Box
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -63,7 +63,8 @@ class Redactor:
     """Blackens what lies outside the field of view and covers text inside it. Passive and not thread-safe.
 
     It takes frames in their order, right after capture, so that nothing behind it sees what it covers. It finds the
-    field of view itself, from unredacted pictures.
+    field of view itself, from unredacted pictures. What is let out is both in the field as many frames agree on it and
+    in the outline of what is lit in this very frame: it shrinks at once, and grows when that is agreed on.
     """
 
     def __init__(self) -> None:
@@ -90,8 +91,7 @@ class Redactor:
         outline = self._field.outline
         if outline is None:
             return None
-        inside = np.zeros((height, width), np.uint8)
-        cv2.fillPoly(inside, [outline], 255)
+        inside = _filled(outline, width, height) & _filled(lit_outline(image), width, height)
         for text in self._text(image, box, pts_seconds):
             inside[text.slices] = 0
         redacted = np.zeros_like(image)
@@ -131,6 +131,14 @@ class Redactor:
         _, _, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(fixed, np.ones((5, 5), np.uint8)), connectivity=8)
         boxes = [Box(*row[: cv2.CC_STAT_AREA]) for row in stats[1:].tolist()]
         return [each for each in boxes if max(each.width, each.height) >= _LOW + 4]  # the dilation adds four
+
+
+def _filled(outline: npt.NDArray[np.int32] | None, width: int, height: int) -> UInt8Array:
+    """uint8 ``[height, width]``: 255 inside the convex outline, 0 elsewhere."""
+    mask = np.zeros((height, width), np.uint8)
+    if outline is not None:
+        cv2.fillConvexPoly(mask, outline, 255)
+    return mask
 
 
 def _strokes(small: UInt8Array, kind: int, channel: int) -> UInt8Array:
