@@ -127,6 +127,7 @@ def _run_pipeline(running: Running) -> Summary:
             signal=received.number,
             window_dropped=0 if screen is None or not running.source.live else screen.dropped,
             more_outputs=_written_beside(running),
+            hide=running.hide,
         )
     finally:
         # after the last stamp: all files are closed, and releasing the engine takes as long as a frame or two
@@ -181,7 +182,7 @@ def _tell(running: Running) -> None:
     for line in running.report.take_lines():
         running.observer.note(line)
         if running.view is not None:
-            running.view.notice(line)
+            running.view.notice(running.hide(line))
 
 
 def _finish(running: Running) -> None:

@@ -2,8 +2,11 @@
 
 import csv
 import json
+from collections.abc import Callable
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -13,6 +16,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from rt_seg.cli import app
+from rt_seg.realtime.outputs import without_source
+from rt_seg.realtime.sources.source import SourceInfo
 
 UInt8Array = npt.NDArray[np.uint8]
 WIDTH, HEIGHT, FRAMES, FPS = 320, 240, 60, 25
@@ -138,3 +143,63 @@ def test_a_redacted_stream_names_nobody(tiny_model_path: Path, tmp_path: Path) -
     written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
     assert b"Doe" not in written
     assert "Doe" not in run.stdout
+
+
+def test_a_redacted_sender_that_goes_away_is_not_named(
+    serve: Callable[[Callable[[BaseHTTPRequestHandler], None]], str], tiny_model_path: Path, tmp_path: Path
+) -> None:
+    """Events and summary say why the signal was lost and why it was given up, without the address; the terminal may."""
+    data, answers = write_clip(tmp_path / "clip.ts").read_bytes(), [0]
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        """Promise more than is sent, once; then refuse."""
+        answers[0] += 1
+        if answers[0] > 1:
+            handler.send_error(503)
+            return
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(2 * len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    host, events = serve(respond), tmp_path / "e.jsonl"
+    run = rt_seg(
+        f"http://{host}/Doe_Jane", "--engine", tiny_model_path, "--redact", "--json", "--events", events,
+        "--reconnect", 1,
+    )  # fmt: skip
+    assert run.exit_code == 4, run.output
+    lost = [event for event in map(json.loads, events.read_text().splitlines()) if event["kind"] == "signal_lost"]
+    assert lost[0]["detail"].startswith("the source: the connection is lost: ")
+    assert json.loads(run.stdout)["error"].endswith("(given up after 1 attempt to reconnect)")
+    for written in (events.read_text(), run.stdout):
+        assert "Doe" not in written
+        assert host not in written
+
+
+def test_a_redacted_file_that_breaks_off_is_not_named(tiny_model_path: Path, tmp_path: Path) -> None:
+    """The summary says where it breaks off, and not of which file."""
+    clip = write_clip(tmp_path / "Doe_Jane.mkv")
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    run = rt_seg(clip, "--engine", tiny_model_path, "--redact", "--json", "--events", tmp_path / "e.jsonl")
+    assert json.loads(run.stdout)["error"].startswith("the source: breaks off at ")
+    assert "Doe" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "info", "text", "expected"),
+    [
+        ("a b/Doe.mp4", {"name": "a b/Doe.mp4", "path": Path("a b/Doe.mp4")}, "Doe.mp4: cut; not Doe.mp45",
+         "the source: cut; not Doe.mp45"),
+        ("./Doe.mp4", {"name": "Doe.mp4", "path": Path("Doe.mp4")}, f"{Path.cwd()}/Doe.mp4: cut", "the source: cut"),
+        ("in/*.png", {"name": "in/*.png", "kind": "images", "path": Path("in")}, "in/Doe.png: no; it is inside",
+         "the source: no; it is inside"),
+        ("rtsp://u:p@h:1/Doe?x=1", {"name": "rtsp://h:1/Doe", "kind": "network"}, "rtsp://h:1/Doe: no; 1 frame of Doe",
+         "the source: no; 1 frame of the source"),
+        ("0", {"name": "camera 0", "kind": "camera"}, "camera 0: stopped after 0 frames",
+         "the source: stopped after 0 frames"),
+    ],
+)  # fmt: skip
+def test_a_text_loses_the_name_of_its_source(source: str, info: dict[str, Any], text: str, expected: str) -> None:
+    """Address, path, resolved path, the name alone, and the single pictures of a folder; other words stay."""
+    known: dict[str, Any] = {"kind": "video", "live": False, "width": 1, "height": 1, **info}
+    assert without_source(source, SourceInfo(**known))(text) == expected
