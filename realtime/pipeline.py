@@ -223,8 +223,8 @@ class Pipeline:
         """Frames lost by cause.
 
         ``infer``: not segmented, newer ones came (with passthrough they were shown all the same); ``show``: not shown
-        (and with passthrough not segmented), newer ones came; ``redact``: withheld until the field of view was found; a
-        sink's name: not written, because it was slow; with ``stopped``: because it had failed.
+        (and with passthrough not segmented), newer ones came; ``redact``: withheld by `admit`; a sink's name: not
+        written, because it was slow; with ``stopped``: because it had failed.
         """
         lost = {"infer": self._frames.dropped, "show": self._show.display.dropped, "redact": self.withheld}
         for outlet in self._outlets:

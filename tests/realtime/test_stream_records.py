@@ -48,7 +48,9 @@ def write_clip(path: Path, *, text: bool = False, dark: int = 0) -> Path:
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         sound = container.add_stream("aac", rate=48_000)
         for index in range(FRAMES):
-            image = np.zeros((HEIGHT, WIDTH, 3), np.uint8) if index < dark else picture(index, text=text)
+            image = picture(index, text=text)
+            if index < dark:
+                image[FIELD] = 0
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         container.mux(stream.encode())
         samples = av.AudioFrame.from_ndarray(np.zeros((2, 48_000), np.float32), format="fltp", layout="stereo")
@@ -143,6 +145,27 @@ def test_a_redacted_stream_names_nobody(tiny_model_path: Path, tmp_path: Path) -
     written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
     assert b"Doe" not in written
     assert "Doe" not in run.stdout
+
+
+def test_a_redacted_live_stream_that_begins_dark_is_black_and_says_so(tiny_model_path: Path, tmp_path: Path) -> None:
+    """A black picture is shown and recorded from the first frame on, with its state; nothing of the frame is in it."""
+    clip, output, results = write_clip(tmp_path / "c.mp4", text=True, dark=25), tmp_path / "o.mp4", tmp_path / "r.jsonl"
+    run = rt_seg(
+        clip, "--live", "--engine", tiny_model_path, "--redact", "--no-hud", "--json",
+        "-o", output, "--results", results,
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    summary = json.loads(run.stdout)
+    assert "redact" not in summary["dropped"]
+    assert summary["states"]["picture black"] > 0
+    records = [json.loads(line) for line in results.read_text().splitlines()][1:]
+    dark = sum(record["pts_seconds"] < 25 / FPS for record in records)
+    assert dark > 0
+    with av.open(str(output)) as container:
+        recorded = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    assert max(image[:, :90].max() for image in recorded) < 24
+    assert recorded[0].max() < 24
+    assert recorded[-1][60:180, 140:260].max() > 50
 
 
 def test_a_redacted_sender_that_goes_away_is_not_named(
