@@ -154,6 +154,23 @@ def test_a_cover_outlasts_a_frame_in_which_text_is_missed() -> None:
     assert late[465:475, 620:640].any()
 
 
+def test_what_is_found_once_is_released_and_what_stays_is_held() -> None:
+    """After the first second text is covered at once; found in one frame it is let go soon, found in two it is held."""
+    image = screen(SAMPLES[1])
+    written = image.copy()
+    cv2.putText(written, "DOE JANE", (600, 480), (235, 235, 235), cv2.FontFace("sans"), 30, 500)
+    for times in (1, 2):
+        redactor = Redactor()
+        for i in range(8):
+            redactor(image, 0.4 * i)
+        shown = [redactor(written, 3.0 + i / 25) for i in range(times)]
+        later = redactor(image, 3.0 + 0.4)
+        assert shown[0] is not None
+        assert later is not None
+        assert not shown[0][465:475, 620:640].any()
+        assert bool(later[465:475, 620:640].any()) is (times == 1)
+
+
 def test_nothing_is_let_out_until_the_field_is_found() -> None:
     """Dark pictures with a name on them give nothing; nor does the first of another size."""
     dark = np.zeros((720, 1280, 3), np.uint8)
