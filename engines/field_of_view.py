@@ -128,6 +128,23 @@ class FieldOfView:
         return max(sides) > _GROW or min(sides) < -_SHRINK
 
 
+def lit_outline(image: UInt8Array) -> npt.NDArray[np.int32] | None:
+    """The convex outline of the largest lit region of this frame alone; None of a dark one, which says nothing of it.
+
+    It is wider by one pixel of the small copy than what is lit, so that it does not tremble at the field's edge.
+
+    Args:
+        image: uint8 ``[H, W, 3]``, any channel order; only read.
+
+    Returns:
+        int32 ``[points, 2]``: x and y of pixels of the frame.
+    """
+    lit = _lit(image)
+    if float(cv2.mean(lit)[0]) < _DARK_SHARE:
+        return None
+    return _largest_outline(lit, (image.shape[1], image.shape[0]), margin=1)
+
+
 def _lit(image: UInt8Array) -> npt.NDArray[np.float32]:
     """Where a small copy of the frame is not black: float32 ``[h, w]`` with 0 and 1, thin strokes removed."""
     height, width = image.shape[:2]
@@ -166,14 +183,17 @@ def _largest_box(mean: npt.NDArray[np.float32], size: tuple[int, int]) -> Box | 
     return box if box.area >= _SMALLEST_SHARE * width * height else None
 
 
-def _largest_outline(mean: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.int32] | None:
+def _largest_outline(
+    mean: npt.NDArray[np.float32], size: tuple[int, int], margin: int = 0
+) -> npt.NDArray[np.int32] | None:
     """The convex hull of the largest lit region's pixels, in frame pixels; whole small pixels are taken in."""
     outlines, _ = cv2.findContours((mean > _LIT_MEAN).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not outlines:
         return None
     points = max(outlines, key=cv2.contourArea).reshape(-1, 2)
-    corners = np.concatenate([points + offset for offset in ((0, 0), (1, 0), (0, 1), (1, 1))])
+    near, far = -margin, 1 + margin
+    corners = np.concatenate([points + offset for offset in ((near, near), (far, near), (near, far), (far, far))])
     scale = np.array(size, np.float64) / np.array(mean.shape[::-1])
     last = np.array(size) - 1
-    hull = cv2.convexHull(np.minimum(np.rint(corners * scale), last).astype(np.int32))
+    hull = cv2.convexHull(np.clip(np.rint(corners * scale), 0, last).astype(np.int32))
     return np.asarray(hull, np.int32).reshape(-1, 2)

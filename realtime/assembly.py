@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+import numpy as np
+
 from rt_seg.engines.engine import Engine
 from rt_seg.engines.field_of_view import parse_roi
 
@@ -164,13 +166,18 @@ def make_render(shared: Shared, *, shown_only: bool) -> Render:
 
 
 def make_admit(settings: StreamSettings) -> Callable[[Frame], Frame | None] | None:
-    """With redaction: a frame with a picture that names no patient, or None as long as that is not sure."""
+    """With redaction: a frame with a picture that names no patient, or None as long as that is not sure.
+
+    Of a live stream it is a black one then: with no picture and no state, it would be taken for a hang.
+    """
     if not settings.redact:
         return None
     redactor = Redactor()
 
     def admit(frame: Frame) -> Frame | None:
         image = redactor(frame.image, frame.pts_seconds)
+        if image is None and settings.plays_live:
+            image = np.zeros_like(frame.image)
         return None if image is None else replace(frame, image=image)
 
     return admit

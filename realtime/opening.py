@@ -21,7 +21,7 @@ from .assembly import (
     policy_of,
 )
 from .crew import INFERENCE_NICENESS
-from .outputs import Outputs, without_identity
+from .outputs import Outputs, without_identity, without_source
 from .pipeline import Pipeline
 from .report import Report
 from .screen import Screen
@@ -55,7 +55,7 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The parts of a stream that runs."""
+    """The parts of a stream that runs; `hide` is what a text must pass before it is written or served."""
 
     shared: Shared
     pipeline: Pipeline
@@ -68,6 +68,7 @@ class Running:
     received: ReceivedSignal
     source: SourceInfo
     engine: EngineInfo
+    hide: Callable[[str], str]
 
 
 def open_stream(
@@ -119,7 +120,8 @@ def open_stream(
         opened.callback(view.stop)
     journal = outputs.journal(policy_of(settings))
     refine = make_refine(shared, journal, source.info, also=None if view is None else view.book)
-    report = Report(shared.status, journal, refine)
+    hide = without_source(settings.source, source.info) if settings.redact else str
+    report = Report(shared.status, journal, refine, hide=hide)
     pipeline = make_pipeline(
         shared,
         source,
@@ -139,7 +141,9 @@ def open_stream(
         lost_beside=partial(_lost_beside, journal, shared.snapshots, screen if source.info.live else None),
     )
     info, engine_info = source.info, engine.info
-    return Running(shared, pipeline, segment, screen, view, journal, report, observer, received, info, engine_info)
+    return Running(
+        shared, pipeline, segment, screen, view, journal, report, observer, received, info, engine_info, hide
+    )
 
 
 def _lost_beside(journal: Journal, snapshots: Scribe, screen: Screen | None) -> dict[str, int]:

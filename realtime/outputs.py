@@ -1,5 +1,6 @@
 """`Outputs`: the sinks that settings ask for; live ones come back under a new name after they failed."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from .sinks.results import ResultsSink, results_header
 from .sinks.sink import Sink
 from .sinks.video import VideoSink
 from .snapshots import check_snapshot_folder
+from .sources.images import IMAGE_SUFFIXES
 from .sources.source import SourceInfo
 
 
@@ -98,6 +100,24 @@ class Outputs:
 def without_identity(info: SourceInfo) -> SourceInfo:
     """What files may say of a redacted source: neither its name nor its place, and with the place goes the sound."""
     return replace(info, name="redacted", path=None)
+
+
+def without_source(source: str, info: SourceInfo) -> Callable[[str], str]:
+    """Takes what names a redacted source out of a text that is written or served: address, path, and name alone.
+
+    Args:
+        source: As it was asked for.
+        info: As it says of itself.
+    """
+    places = {info.name} if info.kind == "camera" else {source, info.name}  # a camera's 0 stands in many texts
+    if info.path is not None:
+        places |= {str(info.path), str(info.path.resolve())}
+    places |= {place.rstrip("/").rpartition("/")[2] for place in places}
+    known = [re.escape(place) for place in sorted(places - {"", "."}, key=len, reverse=True)]
+    if info.kind == "images":  # each picture has a name of its own
+        known.insert(0, rf"[^:]+(?:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})")
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(known)})(?!\w)", re.IGNORECASE)
+    return lambda text: pattern.sub("the source", text)
 
 
 def next_part(path: Path) -> Path:

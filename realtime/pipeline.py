@@ -234,7 +234,7 @@ class Pipeline:
 
         ``capture``: left out, because reading was behind the sender; ``infer``: not segmented, newer ones came (with
         passthrough they were shown all the same); ``show``: not shown (and with passthrough not segmented), newer ones
-        came; ``redact``: withheld until the field of view was found; a sink's name: not written, because it was slow;
+        came; ``redact``: withheld by `admit`; a sink's name: not written, because it was slow;
         with ``stopped``: because it had failed. What `lost_beside` tells is among them: ``window``: it was slow;
         ``events`` and ``snapshots`` like a sink, but these are counted.
         """

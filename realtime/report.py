@@ -28,15 +28,23 @@ class Report(Observation):
         journal: Where events go.
         refine: Told of frames that it does not get, and ended with the stream.
         clock: Seconds, for events that may not come too often.
+        hide: What a text must pass before it is written; see `without_source`.
     """
 
     def __init__(
-        self, status: Status, journal: Journal, refine: Refine, clock: Callable[[], float] = time.monotonic
+        self,
+        status: Status,
+        journal: Journal,
+        refine: Refine,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        hide: Callable[[str], str] = str,
     ) -> None:
         self._status = status
         self._journal = journal
         self._refine = refine
         self._clock = clock
+        self._hide = hide
         self._lines: deque[str] = deque(maxlen=_MOST_LINES)
         self._state: StreamState | None = None
         self._others: Counter[StreamState] = Counter()  # frames since the state that was told was last shown
@@ -64,7 +72,7 @@ class Report(Observation):
         self._lost_at = seconds
         self._status.lose()
         self._lines.append(f"{seconds:.1f} s  no signal: {reason}")
-        self._journal.tell(Event.signal_lost(seconds, reason))
+        self._journal.tell(Event.signal_lost(seconds, self._hide(reason)))
 
     def on_engine(self, error: EngineError | None) -> None:
         """See `Observation`."""

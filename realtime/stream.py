@@ -132,6 +132,7 @@ def _run_pipeline(running: Running) -> Summary:
             ended_by="signal" if received.number is not None else "window" if closed else "end",
             signal=received.number,
             more_outputs=_written_beside(running),
+            hide=running.hide,
         )
     finally:
         # after the last stamp: all files are closed, and releasing the engine takes as long as a frame or two
@@ -186,7 +187,7 @@ def _tell(running: Running) -> None:
     for line in running.report.take_lines():
         running.observer.note(line)
         if running.view is not None:
-            running.view.notice(line)
+            running.view.notice(running.hide(line))
 
 
 def _finish(running: Running, *, closed: bool) -> None:

@@ -1,7 +1,7 @@
 """`Summary`: what a stream did, for a person and for a machine."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Summary:
         ended_by: ``end`` of the source, ``signal``, ``window`` or ``error``.
         signal: Number of the ending signal, if one came.
         error: What went wrong first, if anything; a live stream may have gone on.
+        error_text: What is written of it: with redaction it does not name the source.
     """
 
     source: str
@@ -68,6 +69,7 @@ class Summary:
     ended_by: str
     signal: int | None
     error: RtSegError | None
+    error_text: str | None
 
     def as_dict(self) -> dict[str, object]:
         """The summary as JSON values; durations in milliseconds where the name says so."""
@@ -101,7 +103,7 @@ class Summary:
             "sightings": self.sightings,
             "activation_delay_ms": self.activation_delay.as_dict(),
             "ended_by": self.ended_by,
-            "error": None if self.error is None else str(self.error),
+            "error": self.error_text,
         }
 
 
@@ -132,6 +134,7 @@ def summarise(
     ended_by: str,
     signal: int | None,
     more_outputs: Mapping[str, Path] | None = None,
+    hide: Callable[[str], str] = str,
 ) -> Summary:
     """Collect the figures of a pipeline that has ended.
 
@@ -143,6 +146,7 @@ def summarise(
         ended_by: See `Summary`.
         signal: See `Summary`.
         more_outputs: What was written beside the sinks.
+        hide: What a text must pass before it is written.
 
     Raises:
         BaseException: What ended the pipeline, where that is not one of rt-seg's own errors: a defect, not a summary.
@@ -175,6 +179,7 @@ def summarise(
         ended_by="error" if pipeline.broken_off else ended_by,
         signal=signal,
         error=error,
+        error_text=None if error is None else hide(str(error)),
     )
 
 

@@ -47,6 +47,52 @@ def test_outside_the_field_all_is_black(still: UInt8Array) -> None:
     assert (redacted[FIELD][inner] == before[FIELD][inner]).all(axis=1).mean() > 0.95
 
 
+def full_screen(still: UInt8Array) -> UInt8Array:
+    """The same picture over the whole frame."""
+    return np.asarray(cv2.resize(still, (1280, 720), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def test_a_smaller_field_is_kept_to_at_once() -> None:
+    """After a change from full screen to a field with an inset and a name beside it, neither is ever let out."""
+    redactor, smaller = Redactor(), screen(SAMPLES[0])
+    smaller[400:600, 60:260] = 160
+    for i in range(20):
+        redactor(full_screen(SAMPLES[0]), i / 25)
+    inner = cv2.erode(field_mask(), np.ones((25, 25), np.uint8)) > 0
+    for i in range(20, 100):
+        redacted = redactor(smaller, i / 25)
+        assert redacted is not None
+        assert not redacted[outside() > 0].any()
+        assert (redacted[FIELD][inner] == smaller[FIELD][inner]).all(axis=1).mean() > 0.9
+
+
+def test_a_larger_field_is_let_out_once_agreed_on() -> None:
+    """A menu of a few frames stays hidden around the field; a field that has grown is shown within a second."""
+    redactor, larger = Redactor(), full_screen(SAMPLES[0])
+    for i in range(20):
+        redactor(screen(SAMPLES[0]), i / 25)
+    pictures = [redactor(larger, i / 25) for i in range(20, 45)]
+    for redacted in pictures[:6]:
+        assert redacted is not None
+        assert not redacted[outside() > 0].any()
+    assert pictures[-1] is not None
+    assert (pictures[-1][outside() > 0] == larger[outside() > 0]).all(axis=1).mean() > 0.9
+
+
+def test_darkness_lets_nothing_out_and_costs_nothing_after_it() -> None:
+    """While the light is out an inset is hidden also where the field was; once it is lit again, the field is back."""
+    redactor, lit = Redactor(), screen(SAMPLES[0])
+    dark = np.zeros_like(lit)
+    dark[300:450, 700:900] = 160
+    before = redactor(lit, 0.0)
+    withheld, after = redactor(dark, 0.04), redactor(lit, 5.0)
+    assert before is not None
+    assert withheld is not None
+    assert after is not None
+    assert not withheld.any()
+    assert (before == after).mean() > 0.99
+
+
 @pytest.mark.parametrize("colour", [(235, 235, 235), (0, 255, 255), (80, 255, 80)])
 @pytest.mark.parametrize("size", [24, 38])
 def test_text_in_the_field_is_covered(colour: tuple[int, int, int], size: int) -> None:
@@ -106,6 +152,23 @@ def test_a_cover_outlasts_a_frame_in_which_text_is_missed() -> None:
     assert late is not None
     assert not soon[465:475, 620:640].any()
     assert late[465:475, 620:640].any()
+
+
+def test_what_is_found_once_is_released_and_what_stays_is_held() -> None:
+    """After the first second text is covered at once; found in one frame it is let go soon, found in two it is held."""
+    image = screen(SAMPLES[1])
+    written = image.copy()
+    cv2.putText(written, "DOE JANE", (600, 480), (235, 235, 235), cv2.FontFace("sans"), 30, 500)
+    for times in (1, 2):
+        redactor = Redactor()
+        for i in range(8):
+            redactor(image, 0.4 * i)
+        shown = [redactor(written, 3.0 + i / 25) for i in range(times)]
+        later = redactor(image, 3.0 + 0.4)
+        assert shown[0] is not None
+        assert later is not None
+        assert not shown[0][465:475, 620:640].any()
+        assert bool(later[465:475, 620:640].any()) is (times == 1)
 
 
 def test_nothing_is_let_out_until_the_field_is_found() -> None:

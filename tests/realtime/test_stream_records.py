@@ -6,8 +6,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -19,8 +22,10 @@ from typer.testing import CliRunner, Result
 from rt_seg.cli import app
 from rt_seg.realtime import witness
 from rt_seg.realtime.events import Event, EventLog
+from rt_seg.realtime.outputs import without_source
 from rt_seg.realtime.scribe import Scribe
 from rt_seg.realtime.snapshots import Snapshot, write_snapshot
+from rt_seg.realtime.sources.source import SourceInfo
 
 UInt8Array = npt.NDArray[np.uint8]
 WIDTH, HEIGHT, FRAMES, FPS = 320, 240, 60, 25
@@ -51,7 +56,9 @@ def write_clip(path: Path, *, text: bool = False, dark: int = 0) -> Path:
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         sound = container.add_stream("aac", rate=48_000)
         for index in range(FRAMES):
-            image = np.zeros((HEIGHT, WIDTH, 3), np.uint8) if index < dark else picture(index, text=text)
+            image = picture(index, text=text)
+            if index < dark:
+                image[FIELD] = 0
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         container.mux(stream.encode())
         samples = av.AudioFrame.from_ndarray(np.zeros((2, 48_000), np.float32), format="fltp", layout="stereo")
@@ -234,3 +241,84 @@ def test_a_redacted_stream_names_nobody(tiny_model_path: Path, tmp_path: Path) -
     written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
     assert b"Doe" not in written
     assert "Doe" not in run.stdout
+
+
+def test_a_redacted_live_stream_that_begins_dark_is_black_and_says_so(tiny_model_path: Path, tmp_path: Path) -> None:
+    """A black picture is shown and recorded from the first frame on, with its state; nothing of the frame is in it."""
+    clip, output, results = write_clip(tmp_path / "c.mp4", text=True, dark=25), tmp_path / "o.mp4", tmp_path / "r.jsonl"
+    run = rt_seg(
+        clip, "--live", "--engine", tiny_model_path, "--redact", "--no-hud", "--json",
+        "-o", output, "--results", results,
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    summary = json.loads(run.stdout)
+    assert "redact" not in summary["dropped"]
+    assert summary["states"]["picture black"] > 0
+    records = [json.loads(line) for line in results.read_text().splitlines()][1:]
+    dark = sum(record["pts_seconds"] < 25 / FPS for record in records)
+    assert dark > 0
+    with av.open(str(output)) as container:
+        recorded = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    assert max(image[:, :90].max() for image in recorded) < 24
+    assert recorded[0].max() < 24
+    assert recorded[-1][60:180, 140:260].max() > 50
+
+
+def test_a_redacted_sender_that_goes_away_is_not_named(
+    serve: Callable[[Callable[[BaseHTTPRequestHandler], None]], str], tiny_model_path: Path, tmp_path: Path
+) -> None:
+    """Events and summary say why the signal was lost and why it was given up, without the address; the terminal may."""
+    data, answers = write_clip(tmp_path / "clip.ts").read_bytes(), [0]
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        """Promise more than is sent, once; then refuse."""
+        answers[0] += 1
+        if answers[0] > 1:
+            handler.send_error(503)
+            return
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(2 * len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    host, events = serve(respond), tmp_path / "e.jsonl"
+    run = rt_seg(
+        f"http://{host}/Doe_Jane", "--engine", tiny_model_path, "--redact", "--json", "--events", events,
+        "--reconnect", 1,
+    )  # fmt: skip
+    assert run.exit_code == 4, run.output
+    lost = [event for event in map(json.loads, events.read_text().splitlines()) if event["kind"] == "signal_lost"]
+    assert lost[0]["detail"].startswith("the source: the connection is lost: ")
+    assert json.loads(run.stdout)["error"].endswith("(given up after 1 attempt to reconnect)")
+    for written in (events.read_text(), run.stdout):
+        assert "Doe" not in written
+        assert host not in written
+
+
+def test_a_redacted_file_that_breaks_off_is_not_named(tiny_model_path: Path, tmp_path: Path) -> None:
+    """The summary says where it breaks off, and not of which file."""
+    clip = write_clip(tmp_path / "Doe_Jane.mkv")
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    run = rt_seg(clip, "--engine", tiny_model_path, "--redact", "--json", "--events", tmp_path / "e.jsonl")
+    assert json.loads(run.stdout)["error"].startswith("the source: breaks off at ")
+    assert "Doe" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "info", "text", "expected"),
+    [
+        ("a b/Doe.mp4", {"name": "a b/Doe.mp4", "path": Path("a b/Doe.mp4")}, "Doe.mp4: cut; not Doe.mp45",
+         "the source: cut; not Doe.mp45"),
+        ("./Doe.mp4", {"name": "Doe.mp4", "path": Path("Doe.mp4")}, f"{Path.cwd()}/Doe.mp4: cut", "the source: cut"),
+        ("in/*.png", {"name": "in/*.png", "kind": "images", "path": Path("in")}, "in/Doe.png: no; it is inside",
+         "the source: no; it is inside"),
+        ("rtsp://u:p@h:1/Doe?x=1", {"name": "rtsp://h:1/Doe", "kind": "network"}, "rtsp://h:1/Doe: no; 1 frame of Doe",
+         "the source: no; 1 frame of the source"),
+        ("0", {"name": "camera 0", "kind": "camera"}, "camera 0: stopped after 0 frames",
+         "the source: stopped after 0 frames"),
+    ],
+)  # fmt: skip
+def test_a_text_loses_the_name_of_its_source(source: str, info: dict[str, Any], text: str, expected: str) -> None:
+    """Address, path, resolved path, the name alone, and the single pictures of a folder; other words stay."""
+    known: dict[str, Any] = {"kind": "video", "live": False, "width": 1, "height": 1, **info}
+    assert without_source(source, SourceInfo(**known))(text) == expected
