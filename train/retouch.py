@@ -9,6 +9,7 @@ Every function takes uint8 BGR ``[size, size, 3]`` and its mask uint8 ``[size, s
 and returns None where the picture has no room for it.
 """
 
+import math
 from collections.abc import Iterator
 
 import cv2
@@ -108,7 +109,7 @@ def _cutting(
         return None
     (top, bottom), (left, right) = ((side.start, side.stop) for side in box)
     longest = max(bottom - top, right - left)
-    scale = min(1.0, float(np.exp(rng.uniform(*np.log(_PASTED)))) * size / longest)
+    scale = min(1.0, math.exp(rng.uniform(*map(math.log, _PASTED))) * size / longest)
     small = cv2.resize(donor, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     small_mask = cv2.resize(mask, small.shape[1::-1], interpolation=cv2.INTER_AREA)
     middle = (scale * (left + right) / 2, scale * (top + bottom) / 2)

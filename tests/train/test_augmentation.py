@@ -95,10 +95,10 @@ def test_exchanged_colours_are_those_of_the_other_picture() -> None:
     image = rng.normal((70, 80, 180), 8, (128, 128, 3)).clip(0, 255).astype(np.uint8)
     image[:, :32], image[40:48, 60:68] = 5, 250
     other = rng.normal((120, 150, 170), 12, (96, 96, 3)).clip(0, 255).astype(np.uint8)
-    before, gaps = image.copy(), []
+    before, gaps = image.copy(), list[float]()
     for seed in range(8):
         exchanged = appearance.exchange_colour(image, other, np.random.default_rng(seed))
-        gaps.append(np.abs(exchanged[60:, 40:].mean(axis=(0, 1)) - other.mean(axis=(0, 1))).max())
+        gaps.append(float(np.abs(exchanged[60:, 40:].mean(axis=(0, 1)) - other.mean(axis=(0, 1))).max()))
         assert np.array_equal(exchanged[:, :32], before[:, :32])
         assert np.array_equal(exchanged[40:48, 60:68], before[40:48, 60:68])
     assert min(gaps) < 12

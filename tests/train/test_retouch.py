@@ -92,7 +92,7 @@ def test_another_pictures_polyp_is_pasted_beside_the_own_one() -> None:
     image, donor = picture(own), picture(other)
     image[..., 1] += 10  # another light: the polyp takes it on
     before, kept = image.copy(), own.copy()
-    sizes = []
+    sizes: list[int] = []
     for seed in range(8):
         pasted = paste_polyp(np.random.default_rng(seed), image, own, donor, other)
         assert pasted is not None
