@@ -97,7 +97,7 @@ def test_another_pictures_polyp_is_pasted_beside_the_own_one() -> None:
         pasted = paste_polyp(np.random.default_rng(seed), image, own, donor, other)
         assert pasted is not None
         new = (pasted[1] > 0) & (own == 0)
-        sizes.append(np.count_nonzero(new))
+        sizes.append(int(np.count_nonzero(new)))
         assert (pasted[1][own > 0] == 255).all()
         assert np.abs(pasted[0][new].mean(axis=0) - PALE - (0, 10, 0)).max() < 25
         assert np.array_equal(pasted[0][~near(new.astype(np.uint8))], before[~near(new.astype(np.uint8))])
