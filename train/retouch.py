@@ -33,7 +33,7 @@ _ERODED = 3
 
 _ATTEMPTS = 20
 
-_PASTED = (0.08, 0.35)
+_LEAST_PASTED, _MOST_PASTED = 0.08, 0.35
 """Longer side of a pasted polyp, as a share of the picture's side."""
 
 
@@ -109,7 +109,7 @@ def _cutting(
         return None
     (top, bottom), (left, right) = ((side.start, side.stop) for side in box)
     longest = max(bottom - top, right - left)
-    scale = min(1.0, math.exp(rng.uniform(*map(math.log, _PASTED))) * size / longest)
+    scale = min(1.0, math.exp(rng.uniform(math.log(_LEAST_PASTED), math.log(_MOST_PASTED))) * size / longest)
     small = cv2.resize(donor, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     small_mask = cv2.resize(mask, small.shape[1::-1], interpolation=cv2.INTER_AREA)
     middle = (scale * (left + right) / 2, scale * (top + bottom) / 2)
