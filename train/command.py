@@ -289,7 +289,8 @@ def export(
 ) -> None:
     """Turn the best model of a run into a deployable ONNX file, compared with Keras on real pictures.
 
-    Several runs give one file with the mean of their weights: worth a try where they all went on from the same run.
+    Several runs give one file with the mean of their weights: worth a try where they all went on from the same run. One
+    that is named twice counts twice.
     """
     from rich.console import Console
 

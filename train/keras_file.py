@@ -69,7 +69,7 @@ def load_averaged_model(runs: Sequence[Path], *, last: bool = False) -> Any:
     began apart it means nothing, which only a test can tell.
 
     Args:
-        runs: Folders of runs of the same network.
+        runs: Folders of runs of the same network; one that is named twice counts twice.
         last: Take the weights after the last pass of each instead.
 
     Raises:

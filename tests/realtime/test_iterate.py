@@ -354,7 +354,7 @@ def test_a_lost_signal_is_seen_and_told(
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/clip.ts"
         seen: list[rt_seg.FrameResult] = []
-        results = rt_seg.stream(address, engine=red_engine(), reconnect=2, signal_timeout=0.2, **plain)
+        results = rt_seg.stream(address, engine=red_engine(), reconnect=2, signal_timeout=1.0, **plain)
         seen.append(next(results))
         shown.set()  # the connection ends once a picture was seen
         with pytest.raises(SourceInterrupted, match="given up after 2 attempts"):

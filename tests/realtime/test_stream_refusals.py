@@ -352,7 +352,7 @@ def test_who_may_not_write_is_told_so(clip: Path, model: Path, tmp_path: Path) -
 
 @pytest.fixture
 def noisy_clip(write_clip: WriteClip, tmp_path: Path) -> Path:
-    """Some two seconds whose recording takes some 40 kB a frame."""
+    """Some two seconds whose recording takes some 20 kB a frame."""
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
     pictures = [np.roll(noise, 3 * number, 1) for number in range(45)]
     return write_clip(tmp_path / "noise.mp4", width=320, height=240, pictures=pictures, options={"qp": "30"})
@@ -362,7 +362,7 @@ def test_a_disk_that_fills_up_ends_the_recording(noisy_clip: Path, model: Path, 
     """Exit code 7 and one line at the end; what was written plays, and the summary agrees with the other files."""
     output, results = tmp_path / "out.mp4", tmp_path / "out.jsonl"
     arguments = [noisy_clip, "--engine", model, "-o", output, "--results", results, "--json"]
-    ended = run(*arguments, program=LIMITED, limit=1_300_000)
+    ended = run(*arguments, program=LIMITED, limit=700_000)
     assert ended.returncode == 7, ended.stderr
     assert ended.stderr.splitlines()[-1].startswith(f"rt-seg: {output}: it reached the largest size allowed")
     assert "Traceback" not in ended.stderr
