@@ -42,7 +42,7 @@ class _Errors(io.FileIO):
     def __init__(self, number: int) -> None:
         super().__init__(number, "w", closefd=False)
 
-    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]  the stubs take any buffer, and BufferedWriter gives these
+    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]  # the stubs take any buffer, and BufferedWriter gives these
         try:
             return super().write(data)
         except OSError as exc:
