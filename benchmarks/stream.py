@@ -1,8 +1,8 @@
 """How fast a file runs through the whole pipeline: against the plain loop, and against what the cores allow.
 
-Both sides run in turn, each in a fresh process, on the same clip and model, and both write a video. The ratio of each
-pair is taken, then the median. The limit is cores / (processor seconds a frame): what a pipeline would reach that keeps
-every core busy with nothing but this work.
+Both sides run in turn, each in a fresh process, on the same clip and model, and both write a video; ours once more
+without writing any. The ratio of each pair is taken, then the median. The limit is cores / (processor seconds a frame):
+what a pipeline would reach that keeps every core busy with nothing but this work.
 
 Run as ``python -m rt_seg.benchmarks.stream``.
 """
@@ -24,7 +24,7 @@ from .harness.results import Column, Headline, PartResult, Row, Table, percentil
 from .plain_loop import STEPS
 from .stream_run import StreamRun
 
-OURS, PLAIN = "rt-seg stream", "plain loop"
+OURS, UNWRITTEN, PLAIN = "rt-seg stream", "the same, nothing written", "plain loop"
 _SIZE, _FRAMES = (1920, 1080), 45
 _QUICK_SIZE, _QUICK_FRAMES = (640, 360), 50
 _WARM_UP_FRAMES = 10
@@ -66,8 +66,9 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
     """
     frames = _QUICK_FRAMES if settings.quick else _FRAMES
     ours: list[StreamRun] = []
+    unwritten: list[StreamRun] = []
     plain: list[dict[str, Any]] = []
-    rounds = Rounds(settings.seconds, settings.repeats, 2, progress)
+    rounds = Rounds(settings.seconds, settings.repeats, 3, progress)
     with tempfile.TemporaryDirectory(prefix="rt-seg-") as name:
         folder = Path(name)
         progress.update(0.0, "making the clip")
@@ -77,13 +78,15 @@ def measure(settings: Settings, progress: Progress) -> PartResult:
         for _ in rounds:
             rounds.turn(OURS)
             ours.append(run_stream_fresh(clip, folder / "ours.mp4", settings.engine, frames))
+            rounds.turn(UNWRITTEN)
+            unwritten.append(run_stream_fresh(clip, None, settings.engine, frames))
             rounds.turn(PLAIN)
             plain.append(run_plain_fresh(clip, folder / "plain.mp4", model, frames))
     _, shown = clip_source(settings.source)
     return PartResult(
         name="stream",
         title=f"Stream: {shown} at {width}x{height}, {ours[0].frames_out} frames, overlay written; {ours[0].engine}",
-        tables=(_runs_table(ours, plain), _stages_table(ours, plain)),
+        tables=(_runs_table(ours, unwritten, plain), _stages_table(ours, plain)),
         notes=_notes(ours),
         setup={"clip": shown, "width": width, "height": height, "frames": ours[0].frames_out, "engine": ours[0].engine},
         headlines=(
@@ -103,7 +106,7 @@ def _clip(settings: Settings, folder: Path, frames: int) -> tuple[Path, tuple[in
     return make_clip(folder / "clip.mp4", *size, frames), size
 
 
-def _runs_table(ours: Sequence[StreamRun], plain: Sequence[dict[str, Any]]) -> Table:
+def _runs_table(ours: Sequence[StreamRun], unwritten: Sequence[StreamRun], plain: Sequence[dict[str, Any]]) -> Table:
     columns = (
         Column("fps", "frames/s", better="higher"),
         Column("ratio", "times the plain loop", "", "higher", 2),
@@ -114,22 +117,29 @@ def _runs_table(ours: Sequence[StreamRun], plain: Sequence[dict[str, Any]]) -> T
         Column("first", "start to first overlay", "s", "lower", 2),
         Column("memory", "most memory", "MiB", "lower", 0),
     )
-    rows = (Row(OURS, values=_our_figures(ours, plain)), Row(PLAIN, values=_plain_figures(plain)))
+    rows = (
+        Row(OURS, values=_our_figures(ours) | {"ratio": _ratios(ours, plain)}),
+        Row(UNWRITTEN, values=_our_figures(unwritten)),
+        Row(PLAIN, values=_plain_figures(plain)),
+    )
     return Table("runs", "The whole run", columns, rows, turned=True)
 
 
-def _our_figures(ours: Sequence[StreamRun], plain: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+def _our_figures(runs: Sequence[StreamRun]) -> dict[str, list[float]]:
     cores = usable_cores()
     return {
-        "fps": [run.fps for run in ours],
-        "ratio": [run.fps * loop["seconds"] / loop["frames"] for run, loop in zip(ours, plain, strict=True)],
-        "limit": [run.limit_fps(cores) for run in ours],
-        "share": [100 * run.fps / run.limit_fps(cores) for run in ours],
-        "cpu": [run.cpu_ms for run in ours],
-        "use": [100 * run.cpu_seconds / run.seconds / cores for run in ours],
-        "first": [run.first_frame_seconds for run in ours],
-        "memory": [run.peak_mib for run in ours],
+        "fps": [run.fps for run in runs],
+        "limit": [run.limit_fps(cores) for run in runs],
+        "share": [100 * run.fps / run.limit_fps(cores) for run in runs],
+        "cpu": [run.cpu_ms for run in runs],
+        "use": [100 * run.cpu_seconds / run.seconds / cores for run in runs],
+        "first": [run.first_frame_seconds for run in runs],
+        "memory": [run.peak_mib for run in runs],
     }
+
+
+def _ratios(ours: Sequence[StreamRun], plain: Sequence[dict[str, Any]]) -> list[float]:
+    return [run.fps * loop["seconds"] / loop["frames"] for run, loop in zip(ours, plain, strict=True)]
 
 
 def _plain_figures(plain: Sequence[dict[str, Any]]) -> dict[str, list[float]]:

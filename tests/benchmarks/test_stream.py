@@ -25,6 +25,8 @@ def test_stream_part_runs_both_sides_on_a_clip(tiny_model_path: Path, tmp_path: 
     assert min(runs["rt-seg stream"].values["fps"]) > 0
     assert len(runs["rt-seg stream"].values["ratio"]) == 2
     assert min(runs["rt-seg stream"].values["first"]) > 0
+    assert min(runs["the same, nothing written"].values["share"]) > 0
+    assert "ratio" not in runs["the same, nothing written"].values  # the plain loop writes
     assert {
         f"rt-seg stream, {name}" for name in ("capture", "preprocess", "infer", "overlay", "record")
     } <= stages.keys()
