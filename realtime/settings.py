@@ -122,7 +122,7 @@ class StreamSettings:
         Raises:
             InputError: It is something else.
         """
-        # with the confidence below, 2/3 takes away nine tenths of the false activations, see benchmarks/README.md; a file
+        # with the confidence below, 2/3 takes nine tenths of the false activations away, benchmarks/README.md; a file
         # could do without the wait, but then it would show another thing than the stream that it is a recording of
         return parse_min_frames(self.min_frames or ("1/1" if kind == "images" else "2/3"))
 
