@@ -61,7 +61,7 @@ def stream(
         threshold: Probability (0-1) from which a pixel counts as polyp; None: the model's own.
         stabilise: How much masks are held still: ``off``, ``light`` or ``strong``; None: light, for images off.
         min_frames: ``K/N``: a polyp counts once K of the last N frames showed it; None: 2/3, for images 1/1.
-        min_confidence: Confidence (0-1) from which a frame counts for that; None: 0.7, for images 0.
+        min_confidence: Confidence (0-1) from which a frame counts for that; None: 0.6, for images 0.
         roi: Part of the picture that is segmented: ``auto`` (the field of view), ``full`` or ``X,Y,W,H`` in pixels.
         redact: Whether all outside the field of view, and text in it, is blacked out before anything else sees it.
         start: Stream time in seconds at which a file begins.

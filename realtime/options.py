@@ -293,7 +293,7 @@ MinConfidence = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="Confidence from which a frame counts for that; 0.7 by default, 0 for images.",
+        help="Confidence from which a frame counts for that; 0.6 by default, 0 for images.",
         rich_help_panel=_MASK,
         show_default=False,
     ),

@@ -10,7 +10,7 @@ from .frame import Polyp, Segmentation
 from .motion import Motion
 from .regions import Edges, keep_regions
 
-MIN_CONFIDENCE = 0.7
+MIN_CONFIDENCE = 0.6
 """From which a frame counts towards a sighting, unless said otherwise; see ``benchmarks/README.md``."""
 
 _OVERLAP = 0.3  # of the smaller of two boxes, from which they are the same polyp
