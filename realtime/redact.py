@@ -6,9 +6,9 @@ recorders draw them: in strong contrast, upright, in rows. It does not find fain
 picture that stands still, nor a patient's page that fills the screen: look at what was recorded before it is passed on.
 
 Reflections that stand in rows pass as text. Of 120 frames each of two hospital videos of 480 and 240 rows, that covers
-a fifth of what is lit (21 % and 18 %). Names newly written over them are often missed: in the second after they
-appear, all letters were covered in 6, 94 and 95 % of frames (480 rows) and in 0, 10 and 57 % (240 rows), with letters
-of 1.8, 3 and 5 % of the frame's height.
+18 % of what is lit. Names newly written over them are often missed: in the second after they appear, all letters were
+covered in 6, 94 and 95 % of frames (480 rows) and in 0, 10 and 57 % (240 rows), with letters of 1.8, 3 and 5 % of the
+frame's height.
 """
 
 import math
