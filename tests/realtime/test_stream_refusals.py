@@ -361,7 +361,7 @@ def noisy_clip(write_clip: WriteClip, tmp_path: Path) -> Path:
 def test_a_disk_that_fills_up_ends_the_recording(noisy_clip: Path, model: Path, tmp_path: Path) -> None:
     """Exit code 7 and one line at the end; what was written plays, and the summary agrees with the other files."""
     output, results = tmp_path / "out.mp4", tmp_path / "out.jsonl"
-    arguments = [noisy_clip, "--engine", model, "-o", output, "--results", results, "--json"]
+    arguments = [noisy_clip, "--engine", model, "-o", output, "--results", results, "--json", "--overlay", "none"]
     ended = run(*arguments, program=LIMITED, limit=700_000)
     assert ended.returncode == 7, ended.stderr
     assert ended.stderr.splitlines()[-1].startswith(f"rt-seg: {output}: it reached the largest size allowed")
