@@ -32,11 +32,11 @@ _BRIGHT, _BRIGHT_SHARE = 235, 0.40  # more than that share above that level: ove
 _FINE_SHARE = 0.15  # less than that: blurred
 _FINE, _MEDIUM, _COARSE = 1.0, 2.0, 8.0  # sigmas in pixels: fine detail lies between the first two
 _SLACK = 0.8  # to leave a state a figure must be better than its threshold by this factor
-_SAME_LEVELS, _SAME_VALUES, _UNTOUCHED_SHARE = 1, 20, 0.82
+_SAME_LEVELS, _SAME_VALUES, _TOUCHED_SHARE = 1, 20, 0.18
 """Two small pictures are the same, but for codec and rounding, if at most so many of their values (a ten-thousandth of
-them) differ by more than one level, or so large a share does not differ at all: a codec sends nothing for most blocks
+them) differ by more than one level, or at most so large a share differs at all: a codec sends nothing for most blocks
 of a picture that stands still. Of two pictures with sensor noise of half a level, 60 to 170 differ by more than one
-level, and 0.71 to 0.73 are equal."""
+level, and a share of 0.27 to 0.29 differs at all."""
 _CODEC_LEVELS, _CODEC_VALUES = 6, 200
 """A key frame shows a picture that stands still in another rendering: at most so many values differ by more."""
 _FROZEN_SECONDS = 1.0  # for so long nothing moves: live tissue and noise never do that
@@ -131,8 +131,8 @@ class PictureJudge:
 
 def _is_new(before: UInt8Array, small: UInt8Array) -> bool:
     difference = cv2.absdiff(before, small)
-    touched = _count_above(difference, 0)
-    return _count_above(difference, _SAME_LEVELS) > _SAME_VALUES and touched > (1 - _UNTOUCHED_SHARE) * small.size
+    levels_apart, touched = _count_above(difference, _SAME_LEVELS), _count_above(difference, 0)
+    return levels_apart > _SAME_VALUES and touched > _TOUCHED_SHARE * small.size
 
 
 def _count_above(difference: cv2.typing.MatLike, levels: int) -> int:

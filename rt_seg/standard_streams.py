@@ -42,7 +42,8 @@ class _Errors(io.FileIO):
     def __init__(self, number: int) -> None:
         super().__init__(number, "w", closefd=False)
 
-    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]  # the stubs take any buffer, and BufferedWriter gives these
+    # the stubs take any buffer, and BufferedWriter gives these
+    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
         try:
             return super().write(data)
         except OSError as exc:

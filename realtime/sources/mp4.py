@@ -1,7 +1,11 @@
-"""The outermost boxes of an MP4 or QuickTime file: they tell what is missing when FFmpeg only says "invalid data"."""
+"""The boxes of an MP4 or QuickTime file: the outermost tell what is missing when FFmpeg only says "invalid data"."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
+
+_HEADER = 8  # bytes: length and kind
 
 # kinds a file may begin with (ISO/IEC 14496-12, table 1, and QuickTime's wide)
 _FIRST_KINDS = frozenset({b"ftyp", b"mdat", b"free", b"skip", b"wide", b"moov", b"styp", b"moof", b"uuid", b"pdin"})
@@ -38,19 +42,10 @@ def read_layout(path: Path) -> Mp4Layout:
     size = path.stat().st_size
     boxes: list[tuple[bytes, bool]] = []  # kind, and whether it is whole
     with path.open("rb") as file:
-        position = 0
-        while position < size:
-            file.seek(position)
-            header = file.read(16)
-            length, kind = int.from_bytes(header[:4]), header[4:8]
-            if len(kind) < 4:
-                boxes.append((b"", False))
+        for kind, _, end in walk_boxes(file, 0, size):
+            if not boxes and kind and kind not in _FIRST_KINDS:
                 break
-            if not boxes and kind not in _FIRST_KINDS:
-                break
-            length = int.from_bytes(header[8:16]) if length == 1 else length or size - position
-            boxes.append((kind, position + length <= size))
-            position += max(length, 8)
+            boxes.append((kind, bool(kind) and end <= size))
     kinds = {kind for kind, _ in boxes}
     return Mp4Layout(
         is_mp4=bool(boxes),
@@ -58,3 +53,27 @@ def read_layout(path: Path) -> Mp4Layout:
         is_fragmented=b"moof" in kinds,
         ends_within_fragment_index=b"moof" in kinds and boxes[-1] in {(b"moof", False), (b"", False)},
     )
+
+
+def walk_boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes between two places of a file, those inside them left out; reads a few bytes of each.
+
+    Args:
+        file: Open for reading; its position is moved.
+        start: Where the first begins.
+        end: Where the last should end.
+
+    Yields:
+        Kind, start and end of each. A cut-off box ends beyond `end`; of one that ends within its header the kind is
+        empty.
+    """
+    while start < end:
+        file.seek(start)
+        header = file.read(2 * _HEADER)
+        if min(end - start, len(header)) < _HEADER:
+            yield b"", start, end
+            return
+        length, kind = int.from_bytes(header[:4]), header[4:_HEADER]
+        length = int.from_bytes(header[_HEADER:]) if length == 1 else length or end - start
+        yield kind, start, start + length
+        start += max(length, _HEADER)
